@@ -1,0 +1,45 @@
+"""JobSpec: what a handler asks of a worker. It crosses Redis inside an RQ job; codec beside the dataclass."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+GENERATE = "puna.generate"
+"""The only function name a job may carry. It is looked up in a table and never imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One generation, ready to run: checked, resolved, with every default decided.
+
+    `id` is RQ's job id and the tail of the answer's id. `queue` names the queue of the model's runner.
+    `model` is the name as the caller wrote it. `request` is the body the engine's adapter reads: `messages` and
+    sampling fields of the OpenAI chat schema, nulls removed. `deadline` and `created` are Unix seconds.
+    `stream` says that the caller sees tokens as they come, so a second attempt after the first token is
+    impossible.
+    """
+
+    id: str
+    queue: str
+    model: str
+    request: dict[str, Any] = field(repr=False)
+    created: float
+    deadline: float
+    stream: bool = False
+    tenant: str = "default"
+    user: str | None = None
+    priority: int = 0
+    request_id: str = ""
+    traceparent: str | None = None
+
+    def encode(self) -> dict[str, Any]:
+        """As JSON types, for RQ's serializer."""
+        return asdict(self)
+
+    @classmethod
+    def decode(cls, data: dict[str, Any]) -> Self:
+        """Back from JSON types. Raises TypeError on a field this version does not know."""
+        return cls(**data)
+
+    def redacted(self) -> dict[str, Any]:
+        """What may outlive the job in a failed-job registry: everything but the prompt and the user."""
+        return {**asdict(self), "request": {}, "user": None}

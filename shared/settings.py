@@ -1,0 +1,145 @@
+"""Every setting, read from the environment in this one place. `docs/settings.md` lists them; a test compares."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shared.errors import PunaError
+
+
+class SettingError(PunaError):
+    """A variable holds something that cannot be its value."""
+
+    default_code = "invalid_setting"
+
+
+def _setting(env: str, default: Any, read: Callable[[str], Any], help: str) -> Any:
+    return field(default=default, metadata={"env": env, "read": read, "help": help})
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise ValueError("must be greater than 0")
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("must not be negative")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("must be a number of seconds greater than 0")
+    return value
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One process' settings. Times are seconds; sizes are bytes."""
+
+    home: Path = _setting("PUNA_HOME", Path("~/.puna").expanduser(), _path, "Where models, queue and logs are kept.")
+    host: str = _setting("PUNA_HOST", "127.0.0.1", str, "Address the API listens on.")
+    port: int = _setting("PUNA_PORT", 11434, _natural, "Port the API listens on; 0 asks the system for a free one.")
+    redis_url: str = _setting(
+        "REDIS_URL", "", str, "Redis or Valkey (`redis://`, `rediss://`, `unix://`). Empty: an embedded server."
+    )
+    catalog: str = _setting(
+        "PUNA_CATALOG", "", str, "Model catalog: a directory or `s3://bucket/prefix`. Empty: `$PUNA_HOME/models`."
+    )
+    s3_endpoint: str = _setting("PUNA_S3_ENDPOINT", "", str, "Endpoint of an S3 server other than AWS.")
+    model: str = _setting("PUNA_MODEL", "smollm2:135m", str, "The model a worker loads and serves.")
+    engine: str = _setting(
+        "PUNA_ENGINE", "xllamacpp", str, "`xllamacpp`, `fake`, or the path of a `llama-server` binary."
+    )
+    slots: int = _setting("PUNA_SLOTS", 4, _positive, "Requests one engine runs at once.")
+    context: int = _setting("PUNA_CONTEXT", 4096, _positive, "Context length of each slot, in tokens.")
+    threads: int = _setting("PUNA_THREADS", 0, _natural, "Engine threads; 0 is one less than the cores, at least 1.")
+    gpu_layers: int = _setting("PUNA_GPU_LAYERS", -1, int, "Layers kept on the GPU; -1 is as many as fit.")
+    queue_max: int = _setting("PUNA_QUEUE_MAX", 512, _positive, "Requests that may wait for one model; more get 429.")
+    request_timeout_s: float = _setting(
+        "PUNA_REQUEST_TIMEOUT", 600.0, _seconds, "Deadline of a request, from acceptance to its last token."
+    )
+    first_token_timeout_s: float = _setting(
+        "PUNA_FIRST_TOKEN_TIMEOUT", 300.0, _seconds, "Longest silence of the engine before the first token."
+    )
+    token_timeout_s: float = _setting(
+        "PUNA_TOKEN_TIMEOUT", 60.0, _seconds, "Longest silence of the engine between two tokens."
+    )
+    load_timeout_s: float = _setting("PUNA_LOAD_TIMEOUT", 300.0, _seconds, "Longest time a model may take to load.")
+    drain_s: float = _setting(
+        "PUNA_DRAIN", 10.0, _seconds, "Time running requests get to finish when a process is told to stop."
+    )
+    retries: int = _setting(
+        "PUNA_RETRIES", 2, _natural, "How often a request runs again after a crash, while its caller has seen nothing."
+    )
+    lease_s: float = _setting("PUNA_LEASE", 15.0, _seconds, "Life of a worker's claim on a job without renewal.")
+    renew_s: float = _setting("PUNA_RENEW", 5.0, _seconds, "How often a worker renews its leases and says it lives.")
+    reap_s: float = _setting("PUNA_REAP", 5.0, _seconds, "How often lapsed leases are looked for.")
+    log_ttl_s: float = _setting("PUNA_LOG_TTL", 300.0, _seconds, "How long a finished answer can be replayed.")
+    failure_ttl_s: float = _setting(
+        "PUNA_FAILURE_TTL", 3600.0, _seconds, "How long a failed job, without its prompt, stays in RQ's registry."
+    )
+    comment_s: float = _setting(
+        "PUNA_COMMENT", 10.0, _seconds, "How often a waiting stream gets a comment line to keep it open."
+    )
+    max_body: int = _setting("PUNA_MAX_BODY", 6_000_000, _positive, "Largest request body.")
+    origins: tuple[str, ...] = _setting(
+        "PUNA_ORIGINS", (), _words, "Further browser origins allowed by CORS, separated by commas; `*` is any."
+    )
+    hosts: tuple[str, ...] = _setting(
+        "PUNA_HOSTS", (), _words, "Further `Host` names accepted while listening on loopback, separated by commas."
+    )
+    log_level: str = _setting("PUNA_LOG_LEVEL", "info", str.lower, "`debug`, `info`, `warning` or `error`.")
+
+    @property
+    def catalog_url(self) -> str:
+        """The catalog's place: the setting, or the directory under `home`."""
+        return self.catalog or str(self.home / "models")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment. An empty variable counts as absent. Raises SettingError naming the variable."""
+        environ = os.environ if environ is None else environ
+        values = {}
+        for item in fields(cls):
+            text = environ.get(item.metadata["env"], "").strip()
+            if text:
+                values[item.name] = _parse(item, text)
+        return cls(**values)
+
+    def environ(self) -> dict[str, str]:
+        """These settings as variables, for a child process: `load(environ())` gives them back."""
+        return {item.metadata["env"]: _text(getattr(self, item.name)) for item in fields(self)}
+
+
+def _parse(item: "Field[Any]", text: str) -> Any:
+    try:
+        return item.metadata["read"](text)
+    except ValueError as error:
+        raise SettingError(f"{item.metadata['env']}={text!r}: {error}") from None
+
+
+def _text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+@cache
+def settings() -> Settings:
+    """This process' settings, read once."""
+    return Settings.load()
