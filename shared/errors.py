@@ -45,9 +45,7 @@ class PunaError(Exception):
 
     def body(self) -> dict[str, Any]:
         """The OpenAI error object, as the whole body of an answer or the data of a stream event."""
-        return {
-            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     def headers(self) -> dict[str, str]:
         """Headers that go with the status: `Retry-After` in whole seconds where a retry helps."""
@@ -57,7 +55,7 @@ class PunaError(Exception):
 class InvalidRequest(PunaError):
     status = 400
     type = "invalid_request_error"
-    default_code = None
+    default_code: ClassVar[str | None] = None
 
 
 class UnsupportedParameter(InvalidRequest):

@@ -76,6 +76,7 @@ API_CHANNEL: Final = "puna:api"
 
 RQ_JOB_PREFIX: Final = "rq:job:"
 RQ_EXECUTIONS_PREFIX: Final = "rq:executions:"
+RQ_RESULTS_PREFIX: Final = "rq:results:"
 
 
 def rq_job(job_id: str) -> str:

@@ -49,18 +49,27 @@ def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+_HOME = Path("~/.puna").expanduser()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One process' settings. Times are seconds; sizes are bytes."""
 
-    home: Path = _setting("PUNA_HOME", Path("~/.puna").expanduser(), _path, "Where models, queue and logs are kept.")
+    home: Path = _setting("PUNA_HOME", _HOME, _path, "Where models, queue and logs are kept.")
     host: str = _setting("PUNA_HOST", "127.0.0.1", str, "Address the API listens on.")
     port: int = _setting("PUNA_PORT", 11434, _natural, "Port the API listens on; 0 asks the system for a free one.")
     redis_url: str = _setting(
-        "REDIS_URL", "", str, "Redis or Valkey (`redis://`, `rediss://`, `unix://`). Empty: an embedded server."
+        "REDIS_URL",
+        "",
+        str,
+        "Redis or Valkey (`redis://`, `rediss://`, `unix://`). Empty: an embedded server.",
     )
     catalog: str = _setting(
-        "PUNA_CATALOG", "", str, "Model catalog: a directory or `s3://bucket/prefix`. Empty: `$PUNA_HOME/models`."
+        "PUNA_CATALOG",
+        "",
+        str,
+        "Model catalog: a directory or `s3://bucket/prefix`. Empty: `$PUNA_HOME/models`.",
     )
     s3_endpoint: str = _setting("PUNA_S3_ENDPOINT", "", str, "Endpoint of an S3 server other than AWS.")
     model: str = _setting("PUNA_MODEL", "smollm2:135m", str, "The model a worker loads and serves.")
@@ -86,24 +95,36 @@ class Settings:
         "PUNA_DRAIN", 10.0, _seconds, "Time running requests get to finish when a process is told to stop."
     )
     retries: int = _setting(
-        "PUNA_RETRIES", 2, _natural, "How often a request runs again after a crash, while its caller has seen nothing."
+        "PUNA_RETRIES",
+        2,
+        _natural,
+        "How often a request runs again after a crash, while its caller has seen nothing.",
     )
     lease_s: float = _setting("PUNA_LEASE", 15.0, _seconds, "Life of a worker's claim on a job without renewal.")
     renew_s: float = _setting("PUNA_RENEW", 5.0, _seconds, "How often a worker renews its leases and says it lives.")
     reap_s: float = _setting("PUNA_REAP", 5.0, _seconds, "How often lapsed leases are looked for.")
     log_ttl_s: float = _setting("PUNA_LOG_TTL", 300.0, _seconds, "How long a finished answer can be replayed.")
     failure_ttl_s: float = _setting(
-        "PUNA_FAILURE_TTL", 3600.0, _seconds, "How long a failed job, without its prompt, stays in RQ's registry."
+        "PUNA_FAILURE_TTL",
+        3600.0,
+        _seconds,
+        "How long a failed job, without its prompt, stays in RQ's registry.",
     )
     comment_s: float = _setting(
         "PUNA_COMMENT", 10.0, _seconds, "How often a waiting stream gets a comment line to keep it open."
     )
     max_body: int = _setting("PUNA_MAX_BODY", 6_000_000, _positive, "Largest request body.")
     origins: tuple[str, ...] = _setting(
-        "PUNA_ORIGINS", (), _words, "Further browser origins allowed by CORS, separated by commas; `*` is any."
+        "PUNA_ORIGINS",
+        (),
+        _words,
+        "Further browser origins allowed by CORS, separated by commas; `*` is any.",
     )
     hosts: tuple[str, ...] = _setting(
-        "PUNA_HOSTS", (), _words, "Further `Host` names accepted while listening on loopback, separated by commas."
+        "PUNA_HOSTS",
+        (),
+        _words,
+        "Further `Host` names accepted while listening on loopback, separated by commas.",
     )
     log_level: str = _setting("PUNA_LOG_LEVEL", "info", str.lower, "`debug`, `info`, `warning` or `error`.")
 

@@ -1,0 +1,114 @@
+"""The making of an ASGI app: routers, errors in OpenAI's shape, CORS, and what surrounds every request."""
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from functions.middleware import HostGuard, RequestContext
+from functions.services import ServicesOfLoop
+from shared.errors import MethodNotAllowed, NotFound, PunaError
+from shared.settings import Settings
+
+log = logging.getLogger("puna.api")
+
+_LOCAL_ORIGINS = (
+    r"(https?://(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(:\d+)?"
+    r"|(app|file|tauri|vscode-webview|vscode-file)://.*)"
+)
+"""Origins that Ollama allows without being told."""
+
+_CORS_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "User-Agent",
+    "Accept",
+    "X-Requested-With",
+    "X-Request-Id",
+    "OpenAI-Beta",
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "x-stainless-lang",
+    "x-stainless-package-version",
+    "x-stainless-os",
+    "x-stainless-arch",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-async",
+    "x-stainless-helper-method",
+    "x-stainless-poll-helper",
+    "x-stainless-custom-poll-interval",
+    "x-stainless-timeout",
+    "x-stainless-read-timeout",
+]
+
+
+def create_app(settings: Settings, routers: Sequence[APIRouter], *, on_loopback: bool = False) -> FastAPI:
+    """An app of the given routers. `on_loopback` adds the guard for a server on the user's own machine."""
+    services = ServicesOfLoop(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        yield
+        await services.close()
+
+    middleware = [Middleware(RequestContext), _cors(settings)]
+    if on_loopback:
+        middleware.insert(1, Middleware(HostGuard, settings=settings))
+    app = FastAPI(
+        title="Puna",
+        version="0.1.0",
+        lifespan=lifespan,
+        middleware=middleware,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(PunaError, _known)
+    app.add_exception_handler(HTTPException, _routing)
+    app.add_exception_handler(Exception, _unknown)
+    return app
+
+
+def _cors(settings: Settings) -> Middleware:
+    anyone = "*" in settings.origins
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=["*"] if anyone else list(settings.origins),
+        allow_origin_regex=None if anyone else _LOCAL_ORIGINS,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
+        allow_headers=_CORS_HEADERS,
+        expose_headers=["x-request-id", "retry-after", "openai-processing-ms"],
+    )
+
+
+def _answer(error: PunaError) -> Response:
+    return JSONResponse(error.body(), error.status, error.headers())
+
+
+async def _known(_: Request, error: Exception) -> Response:
+    assert isinstance(error, PunaError)
+    return _answer(error)
+
+
+async def _routing(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = f"{request.method} {request.url.path}"
+    if error.status_code == MethodNotAllowed.status:
+        answer = _answer(MethodNotAllowed(f"Method not allowed: {path}."))
+        answer.headers.update(error.headers or {})
+        return answer
+    return _answer(NotFound(f"Unknown request URL: {path}.", code="unknown_url"))
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    log.error("%s failed", request.url.path, exc_info=error)
+    return _answer(PunaError(f"internal error; request id {request.scope.get('puna.request_id', '')}"))

@@ -1,0 +1,87 @@
+"""`POST /v1/chat/completions`: one view of a generation's frames, streamed or whole."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from functions.authenticate import authenticate
+from functions.disconnect import ClientGone, unless_gone
+from functions.inference.chunks import ChatChunks
+from functions.inference.collect import collect
+from functions.inference.generate import generation, new_spec
+from functions.inference.sse import Chunks, EventStream
+from functions.services import Services
+from shared.job import JobSpec
+from shared.limits import Tenant
+from shared.schema import chat
+from shared.schema.body import parse_json
+
+router = APIRouter()
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": chat.ChatRequest.model_json_schema()}},
+    }
+}
+
+
+@router.post("/v1/chat/completions", openapi_extra=_BODY, summary="Create a chat completion")
+async def create(request: Request) -> Response:
+    """Answer a conversation, as one JSON body or, with `stream`, as server-sent events."""
+    services: Services = request.app.state.services.get()
+    tenant = authenticate(request)
+    asked = chat.parse(parse_json(await request.body(), services.settings.max_body))
+    plain = asked.engine_request()
+    model = await services.catalog.resolve(asked.model)
+    spec = new_spec(
+        services,
+        model,
+        name=asked.model,
+        request=plain,
+        stream=asked.stream,
+        tenant=tenant,
+        user=asked.user,
+        request_id=request.scope["puna.request_id"],
+        traceparent=request.headers.get("traceparent"),
+    )
+    if asked.stream:
+        return EventStream(lambda: _stream(services, spec, tenant, include_usage=asked.include_usage))
+    try:
+        body = await unless_gone(request.receive, _whole(services, spec, tenant))
+    except ClientGone:
+        return Response(status_code=499)
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+@asynccontextmanager
+async def _stream(
+    services: Services, spec: JobSpec, tenant: Tenant, *, include_usage: bool
+) -> AsyncGenerator[Chunks, None]:
+    async with generation(services, spec, tenant) as events:
+        yield ChatChunks(spec, include_usage=include_usage).relay(events)
+
+
+async def _whole(services: Services, spec: JobSpec, tenant: Tenant) -> dict[str, Any]:
+    async with generation(services, spec, tenant) as events:
+        answer = await collect(events)
+    return {
+        "id": f"chatcmpl-{spec.id}",
+        "object": "chat.completion",
+        "created": int(spec.created),
+        "model": spec.model,
+        "system_fingerprint": answer.fingerprint,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": choice.text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": choice.finish_reason,
+            }
+            for index, choice in sorted(answer.choices.items())
+        ],
+        "usage": answer.usage,
+    }

@@ -1,0 +1,144 @@
+"""One generation, as every endpoint runs it: admit, subscribe, submit, follow, and cancel if the caller leaves."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from functions.services import Services
+from shared.catalog.catalog import CatalogModel
+from shared.errors import Cancelled, DeadlineExceeded, ServiceUnavailable
+from shared.frames import CancelledEvent, Event, Failed
+from shared.ids import new_id
+from shared.job import JobSpec
+from shared.limits import Tenant, admit
+from shared.redis import UNREACHABLE
+from shared.stream.reader import FrameReader
+
+Events: TypeAlias = AsyncGenerator[tuple[Event, ...], None]
+"""Batches of events that travelled together; an empty batch is a tick: nothing has come for a while."""
+
+_FIRST_TICK_S = 1.0
+"""A stream that has nothing to say yet opens its answer after this (s); until then a failure can still become the
+status of the answer."""
+
+_LATE_S = 1.0
+"""The worker keeps the deadline; when it has said nothing this long after it (s), the function does."""
+
+
+def new_spec(
+    services: Services,
+    model: CatalogModel,
+    *,
+    name: str,
+    request: dict[str, object],
+    stream: bool,
+    tenant: Tenant,
+    user: str | None,
+    request_id: str,
+    traceparent: str | None,
+) -> JobSpec:
+    """A job for a model, to be done by the deadline that the settings give."""
+    created = time.time()
+    return JobSpec(
+        id=new_id(),
+        queue=model.queue,
+        model=name,
+        request=request,
+        created=created,
+        deadline=created + services.settings.request_timeout_s,
+        stream=stream,
+        tenant=tenant.id,
+        user=user,
+        request_id=request_id,
+        traceparent=traceparent,
+    )
+
+
+@asynccontextmanager
+async def generation(services: Services, spec: JobSpec, tenant: Tenant) -> AsyncGenerator[Events, None]:
+    """Queue a job and follow it. Leaving before its terminal frame cancels it.
+
+    Raises QueueFull, ModelUnavailable or ServiceUnavailable before anything is queued.
+    """
+    reader = FrameReader(services.redis, services.subscriptions, spec.id)
+    follower = _Follower(services, spec, reader)
+    try:
+        await _submit(services, spec, tenant, reader)
+        follower.over = False
+        events = follower.events()
+        try:
+            yield events
+        finally:
+            await events.aclose()
+    finally:
+        await asyncio.shield(follower.leave())
+
+
+async def _submit(services: Services, spec: JobSpec, tenant: Tenant, reader: FrameReader) -> None:
+    subscribing = asyncio.create_task(reader.open())
+    try:
+        async with asyncio.timeout(services.settings.comment_s):
+            await admit(
+                services.scripts,
+                job_id=spec.id,
+                queue=spec.queue,
+                model=spec.model,
+                tenant=tenant,
+                queue_max=services.settings.queue_max,
+            )
+            await subscribing
+            await services.queue.submit(spec)
+    except (*UNREACHABLE, TimeoutError):
+        raise ServiceUnavailable("the queue cannot be reached; try again", retry_after_s=2) from None
+    finally:
+        subscribing.cancel()
+
+
+class _Follower:
+    """Follows a job's frames and knows, when the caller leaves, whether it must be cancelled."""
+
+    def __init__(self, services: Services, spec: JobSpec, reader: FrameReader) -> None:
+        self._services = services
+        self._spec = spec
+        self._reader = reader
+        self.over = True
+        """Nothing of the job waits or runs: not submitted yet, or its terminal frame has come."""
+
+    async def events(self) -> Events:
+        """Batches up to and with the terminal event, which is Done. Raises the error that a job failed with."""
+        async for frame in self._reader.frames(self._tick, _FIRST_TICK_S):
+            if frame is None:
+                self._check_deadline()
+                yield ()
+                continue
+            self.over = frame.terminal
+            last = frame.events[-1]
+            if isinstance(last, CancelledEvent):
+                raise Cancelled(f"the request was cancelled: {last.reason}")
+            if not isinstance(last, Failed):
+                yield frame.events
+                continue
+            if len(frame.events) > 1:
+                yield frame.events[:-1]
+            raise last.error()
+
+    async def leave(self) -> None:
+        """Stop listening, and cancel what still waits or runs."""
+        try:
+            await self._reader.close()
+            if not self.over:
+                await self._services.queue.cancel(self._spec.id, self._spec.queue, "the client disconnected")
+        except UNREACHABLE:
+            pass  # the job's deadline ends it
+
+    def _tick(self) -> float:
+        late_at = self._spec.deadline + _LATE_S
+        return max(0.05, min(self._services.settings.comment_s, late_at - time.time()))
+
+    def _check_deadline(self) -> None:
+        if time.time() > self._spec.deadline + _LATE_S:
+            raise DeadlineExceeded(
+                f"the request did not finish within its deadline of {self._services.settings.request_timeout_s:g} s"
+            )

@@ -1,0 +1,10 @@
+"""The inference function behind API Gateway. Start-up and shutdown events are off: Mangum runs them per invocation."""
+
+from mangum import Mangum
+
+from functions import health
+from functions.app import create_app
+from functions.inference import chat
+from shared.settings import settings
+
+handler = Mangum(create_app(settings(), [health.router, chat.router]), lifespan="off")

@@ -1,0 +1,66 @@
+"""Server-sent events as an ASGI response: opened late, so that an early failure is still a status.
+
+Format: WHATWG HTML, "Server-sent events". Comment lines keep the connection open while there is nothing to say.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+import orjson
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from functions.disconnect import ClientGone, unless_gone
+from shared.errors import PunaError
+
+Chunks: TypeAlias = AsyncGenerator[bytes, None]
+
+DONE = b"data: [DONE]\n\n"
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def data(value: object) -> bytes:
+    """One event without a name."""
+    return b"data: " + orjson.dumps(value) + b"\n\n"
+
+
+def comment(text: str) -> bytes:
+    """A line that every client skips."""
+    return f": {text}\n\n".encode()
+
+
+class EventStream(Response):
+    """Streams what `source` gives. Until its first chunk an error is answered with its own status; after that it
+    becomes the last event of the stream. A client that leaves cancels the source."""
+
+    def __init__(self, source: Callable[[], AbstractAsyncContextManager[Chunks]]) -> None:
+        super().__init__()
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await unless_gone(receive, self._stream(scope, receive, send))
+        except ClientGone:
+            return
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+        try:
+            async with self._source() as chunks:
+                async for chunk in chunks:
+                    if not started:
+                        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                        started = True
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except PunaError as error:
+            if not started:
+                await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)
+                return
+            await send({"type": "http.response.body", "body": data(error.body()), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,66 @@
+"""What handlers need and a function instance keeps: connections, the queue, the catalog."""
+
+import asyncio
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from shared.catalog.catalog import Catalog
+from shared.catalog.store import open_store
+from shared.queue import JobQueue
+from shared.redis import Scripts, connect
+from shared.settings import Settings
+from shared.stream.pubsub import Subscriptions
+
+_RETRIES = 4
+"""How often a command is repeated while Redis restarts, about a second in all. Every command of the functions may run
+twice: a submit is told apart by its job id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One event loop's clients. Connections are made at first use and kept between invocations."""
+
+    settings: Settings
+    redis: "Redis"
+    scripts: Scripts
+    queue: JobQueue
+    subscriptions: Subscriptions
+    catalog: Catalog
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Services":
+        redis = connect(settings.redis_url, retries=_RETRIES)
+        scripts = Scripts(redis)
+        return cls(
+            settings=settings,
+            redis=redis,
+            scripts=scripts,
+            queue=JobQueue(redis, scripts, settings),
+            subscriptions=Subscriptions(settings.redis_url),
+            catalog=Catalog(open_store(settings)),
+        )
+
+    async def close(self) -> None:
+        await self.subscriptions.close()
+        await self.redis.connection_pool.disconnect()
+
+
+class ServicesOfLoop:
+    """Hands out the services of the running event loop; a new loop gets new ones, as connections belong to one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._services: Services | None = None
+
+    def get(self) -> Services:
+        loop = asyncio.get_running_loop()
+        if self._services is None or self._loop is not loop:
+            self._loop, self._services = loop, Services.open(self.settings)
+        return self._services
+
+    async def close(self) -> None:
+        if self._services is not None:
+            await self._services.close()
+            self._services = None

@@ -1,0 +1,184 @@
+"""The catalog as a request sees it: a name in, the model with its queue and its defaults out."""
+
+import asyncio
+import builtins
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import orjson
+
+from shared.catalog.manifest import PARAMS, InvalidManifest, Layer, Manifest, blob_key
+from shared.catalog.names import ModelName
+from shared.catalog.store import Entry, Object, Store
+from shared.errors import ModelNotFound
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CatalogModel:
+    """One name of the catalog. `modified` is unix seconds; `defaults` are the manifest's parameters."""
+
+    name: ModelName
+    manifest: Manifest
+    modified: float
+    defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def id(self) -> str:
+        """The name that lists show."""
+        return self.name.display
+
+    @property
+    def owned_by(self) -> str:
+        return self.name.namespace
+
+    @property
+    def queue(self) -> str:
+        """The queue of the weights: aliases share a runner. Raises InvalidManifest without weights."""
+        return f"model-{self.manifest.model.digest[7:19].lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    model: CatalogModel
+    etag: str
+    fresh_until: float
+
+
+class Catalog:
+    """Names to models, for handlers that keep nothing between requests.
+
+    A manifest is read at most once per `ttl_s` (seconds) and process, however many requests ask; a change
+    made elsewhere is seen after that. Unchanged manifests, by ETag, are not parsed again. Every method may
+    raise ServiceUnavailable.
+    """
+
+    def __init__(self, store: Store, ttl_s: float = 1.0, now: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._ttl_s = ttl_s
+        self._now = now
+        self._models: dict[str, _Cached] = {}
+        self._params: dict[str, dict[str, Any]] = {}
+        self._entries: tuple[Entry, ...] = ()
+        self._entries_until = float("-inf")
+        self._flights: dict[str, asyncio.Task[Any]] = {}
+
+    async def resolve(self, name: str) -> CatalogModel:
+        """The model of a name, in whatever case.
+
+        Raises InvalidRequest for a malformed name, ModelNotFound for an unknown one and InvalidManifest for
+        a damaged one.
+        """
+        wanted = ModelName.parse(name)
+        model = await self._model(wanted.manifest_key)
+        if model is None:
+            stored = await self._spelled(wanted)
+            model = await self._model(stored) if stored else None
+        if model is None:
+            raise ModelNotFound(f"model '{name}' not found", param="model")
+        return model
+
+    async def list(self) -> builtins.list[CatalogModel]:
+        """All models, newest first. A damaged one is left out, with a line in the log."""
+        entries = await self._listing()
+        models = await asyncio.gather(*(self._listed(entry) for entry in entries))
+        return sorted((model for model in models if model), key=lambda model: (-model.modified, model.id))
+
+    async def ping(self) -> None:
+        """Raises ServiceUnavailable when the store cannot be reached."""
+        await asyncio.to_thread(self._store.ping)
+
+    def forget(self) -> None:
+        """Read everything anew: for the process that has just written."""
+        self._models.clear()
+        self._entries_until = float("-inf")
+
+    async def _model(self, key: str) -> CatalogModel | None:
+        cached = self._models.get(key)
+        if cached and self._now() < cached.fresh_until:
+            return cached.model
+        return await self._once(key, lambda: self._read(key))
+
+    async def _read(self, key: str) -> CatalogModel | None:
+        found = await asyncio.to_thread(self._store.get, key)
+        name = ModelName.from_manifest_key(key)
+        if found is None or name is None:
+            self._models.pop(key, None)
+            return None
+        cached = self._models.get(key)
+        if cached and (cached.etag, cached.model.modified) == (found.etag, found.modified):
+            model = cached.model
+        else:
+            model = await self._parse(name, found)
+        self._models[key] = _Cached(model, found.etag, self._now() + self._ttl_s)
+        return model
+
+    async def _parse(self, name: ModelName, found: Object) -> CatalogModel:
+        try:
+            manifest = Manifest.from_bytes(found.data)
+            defaults = await self._defaults(manifest.layer(PARAMS))
+        except InvalidManifest as error:
+            raise InvalidManifest(f"model '{name}' is damaged: {error}", param="model") from None
+        return CatalogModel(name, manifest, found.modified, defaults)
+
+    async def _defaults(self, layer: Layer | None) -> dict[str, Any]:
+        if layer is None:
+            return {}
+        if layer.digest not in self._params:
+            blob = await asyncio.to_thread(self._store.get, blob_key(layer.digest))
+            try:
+                params = orjson.loads(blob.data) if blob else None
+            except orjson.JSONDecodeError:
+                params = None
+            if not isinstance(params, dict):
+                raise InvalidManifest("its parameters cannot be read")
+            self._params[layer.digest] = params
+        return self._params[layer.digest]
+
+    async def _spelled(self, wanted: ModelName) -> str | None:
+        """The key of the stored name that differs from a name in case only."""
+        return next((e.key for e in await self._listing() if e.key.lower() == wanted.folded), None)
+
+    async def _listed(self, entry: Entry) -> CatalogModel | None:
+        cached = self._models.get(entry.key)
+        if cached and (cached.etag, cached.model.modified) == (entry.etag, entry.modified):
+            return cached.model
+        try:
+            return await self._once(entry.key, lambda: self._read(entry.key))
+        except InvalidManifest as error:
+            log.warning("%s", error)
+            return None
+
+    async def _listing(self) -> tuple[Entry, ...]:
+        if self._now() < self._entries_until:
+            return self._entries
+        return await self._once("", self._list)
+
+    async def _list(self) -> tuple[Entry, ...]:
+        entries = await asyncio.to_thread(lambda: tuple(self._store.list("manifests/")))
+        self._entries = tuple(entry for entry in entries if ModelName.from_manifest_key(entry.key))
+        self._entries_until = self._now() + self._ttl_s
+        present = {entry.key for entry in self._entries}
+        self._models = {key: cached for key, cached in self._models.items() if key in present}
+        return self._entries
+
+    async def _once(self, key: str, load: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Share one read between all who ask meanwhile; it goes on when the first of them leaves."""
+        task: asyncio.Task[T] | None = self._flights.get(key)
+        if task is None or task.get_loop() is not asyncio.get_running_loop():
+            task = asyncio.create_task(load())
+            self._flights[key] = task
+            task.add_done_callback(lambda done: self._landed(key, done))
+        return await asyncio.shield(task)
+
+    def _landed(self, key: str, task: "asyncio.Task[Any]") -> None:
+        if self._flights.get(key) is task:
+            del self._flights[key]
+        if not task.cancelled():
+            task.exception()  # seen here in case nobody waits any more

@@ -1,0 +1,15 @@
+"""Logging: one line per event, on standard error. Prompts, answers and keys never appear in it."""
+
+import logging
+
+
+def configure(level: str) -> None:
+    """Set up this process' log. Raises ValueError for a level that does not exist."""
+    logging.basicConfig(
+        level=level.upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
+    )
+    # RQ logs job descriptions and every step; ours are the lines to read.
+    logging.getLogger("rq").setLevel(logging.WARNING)

@@ -1,0 +1,20 @@
+-- Reserve a place in a queue, or say why not. Time is Redis' own, so that no clock but one counts.
+-- KEYS: 1 queue list, 2 reservations (zset), 3 workers serving the queue (zset), 4 pace (hash)
+-- ARGV: 1 job id, 2 bound of the queue, 3 life of a reservation (ms), 4 "1" when a worker can be started
+-- Gives {verdict, waiting, service ms, slots}; verdict is "ok", "full" or "unserved".
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+
+if ARGV[4] ~= '1' and redis.call('ZCOUNT', KEYS[3], now, '+inf') == 0 then
+  return {'unserved', 0, 0, 0}
+end
+
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+local waiting = redis.call('LLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])
+if waiting >= tonumber(ARGV[2]) then
+  local pace = redis.call('HMGET', KEYS[4], 'service_ms', 'slots')
+  return {'full', waiting, tonumber(pace[1]) or 0, tonumber(pace[2]) or 0}
+end
+
+redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+return {'ok', waiting + 1, 0, 0}

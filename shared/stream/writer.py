@@ -1,0 +1,219 @@
+"""FrameWriter: the events of one attempt, in order, to the replay log and to whoever listens."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import ResponseError
+
+from shared import keys
+from shared.frames import TERMINAL, Delta, Event, Frame
+from shared.redis import UNREACHABLE
+
+Buffered: TypeAlias = Callable[["Pipeline"], None]
+"""Adds commands that must travel with a frame."""
+
+PACE_S = 0.01
+"""A frame with text leaves no sooner than this after the one before it (s). The first never waits; an engine slower
+than a token per 10 ms never notices; a faster one has its tokens travel together."""
+
+PACE_COLLECTED_S = 0.25
+"""The same when nobody sees the text before it is complete."""
+
+_RETRY_S = (0.02, 0.05, 0.1, 0.25, 0.5)
+
+
+class Fenced(Exception):
+    """Somebody else holds the job by now: this attempt must not say or record anything more about it."""
+
+
+class FrameWriter:
+    """Writes one attempt. `put` gathers, `send` waits; both keep the order.
+
+    A frame is one round trip: XADD to the log and PUBLISH to the channel, in this order, so that what was heard can
+    always be read again. The entry's id is the frame's position, which makes a repeat after a broken connection
+    harmless and refuses a writer that has been overtaken. The log lives `run_ttl_s` from the first frame and
+    `log_ttl_s` from the last.
+    """
+
+    def __init__(
+        self,
+        redis: "Redis",
+        job_id: str,
+        attempt: int,
+        *,
+        run_ttl_s: int,
+        log_ttl_s: int,
+        pace_s: float = PACE_S,
+        patience_s: float = 30.0,
+    ) -> None:
+        self._redis = redis
+        self._log = keys.frame_log(job_id)
+        self._channel = keys.frame_channel(job_id)
+        self._attempt = attempt
+        self._run_ttl_s = run_ttl_s
+        self._log_ttl_s = log_ttl_s
+        self._pace_s = pace_s
+        self._patience_s = patience_s
+        self._seq = 0
+        self._gathered: list[Event] = []
+        self._also: list[Buffered] = []
+        self._next_at = 0.0
+        self._sending = asyncio.Lock()
+        self._flusher: asyncio.Task[None] | None = None
+        self._sleeping = False
+        self.frames = 0
+        """Frames written so far, each one round trip."""
+        self.text_sent = False
+        """Whether a frame with text may have left."""
+
+    def put(self, events: Sequence[Event], also: Buffered | None = None) -> None:
+        """Take events to be sent as soon as the pace allows; `also` adds commands to the transaction of their frame.
+
+        Raises what an earlier send ran into.
+        """
+        self._gathered.extend(events)
+        if also is not None:
+            self._also.append(also)
+        if self._flusher is None or self._flusher.done():
+            if self._flusher is not None:
+                self._flusher.result()
+            self._flusher = asyncio.create_task(self._flush())
+
+    async def send(
+        self,
+        events: Sequence[Event],
+        also: Buffered | None = None,
+        guard: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Send what was put, and then `events`, in one frame, now; `also` adds commands to the same transaction.
+
+        `guard` is awaited before every try and stops it by raising. Raises Fenced, or a Redis error when the server
+        stayed away longer than the writer's patience. A caller that is cancelled leaves a write under way to finish:
+        half a write would leave open whether the position is taken.
+        """
+        self._gathered.extend(events)
+        if also is not None:
+            self._also.append(also)
+        await asyncio.shield(asyncio.create_task(self._send(guard)))
+
+    async def discard(self) -> None:
+        """Forget what was put and not sent, and wait for a write under way. Nothing more is written after this."""
+        self._gathered, self._also = [], []
+        self._stop_flusher()
+        async with self._sending:
+            pass
+
+    def _stop_flusher(self) -> None:
+        if self._flusher is not None and self._sleeping:
+            self._flusher.cancel()
+
+    async def _flush(self) -> None:
+        while self._gathered:
+            wait = self._next_at - time.monotonic()
+            if wait > 0:
+                self._sleeping = True
+                try:
+                    await asyncio.sleep(wait)
+                finally:
+                    self._sleeping = False
+            await self._send(None)
+
+    async def _send(self, guard: Callable[[], Awaitable[None]] | None) -> None:
+        async with self._sending:
+            if not self._gathered:
+                return
+            events, self._gathered = merge(self._gathered), []
+            also, self._also = self._also, []
+            await self._write(events, also, guard)
+            if isinstance(events[-1], TERMINAL):
+                self._stop_flusher()
+
+    async def _write(
+        self, events: tuple[Event, ...], also: list[Buffered], guard: Callable[[], Awaitable[None]] | None
+    ) -> None:
+        data = Frame(self._attempt, self._seq, events).encode()
+        has_text = any(type(event) is Delta for event in events)
+        if has_text:
+            self.text_sent = True
+            self._next_at = time.monotonic() + self._pace_s
+        give_up_at = time.monotonic() + self._patience_s
+        tries = 0
+        while True:
+            if guard is not None:
+                await guard()
+            try:
+                answer = await self._pipeline(data, has_text, self._ends(events), also).execute(raise_on_error=False)
+                break
+            except UNREACHABLE:
+                if time.monotonic() > give_up_at:
+                    raise
+                await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
+                tries += 1
+        await self._check(answer, repeated=tries > 0)
+        self._seq += 1
+        self.frames += 1
+
+    def _pipeline(self, data: bytes, has_text: bool, ends: bool, also: list[Buffered]) -> "Pipeline":
+        # The field tells the reaper, without decoding, whether the caller has seen text: `d` is text, `c` is not.
+        pipe = self._redis.pipeline(transaction=bool(also))
+        pipe.xadd(
+            self._log,
+            {"d" if has_text else "c": data},
+            id=f"{self._attempt}-{self._seq}",
+            maxlen=keys.LOG_MAX_FRAMES,
+            approximate=True,
+        )
+        pipe.publish(self._channel, data)
+        if ends or self._seq == 0:
+            pipe.expire(self._log, self._log_ttl_s if ends else self._run_ttl_s)
+        for add in also:
+            add(pipe)
+        return pipe
+
+    @staticmethod
+    def _ends(events: tuple[Event, ...]) -> bool:
+        return isinstance(events[-1], TERMINAL)
+
+    async def _check(self, answer: list[Any], *, repeated: bool) -> None:
+        for error in answer:
+            if not isinstance(error, ResponseError):
+                continue
+            if error is answer[0] and repeated and await self._written():
+                continue
+            if error is answer[0] and "equal or smaller" in str(error):
+                raise Fenced(str(error))
+            raise error
+
+    async def _written(self) -> bool:
+        """Whether the broken try had reached the log after all."""
+        last: Any = await self._redis.xrevrange(self._log, count=1)
+        return bool(last) and last[0][0] == f"{self._attempt}-{self._seq}".encode()
+
+
+def merge(events: Sequence[Event]) -> tuple[Event, ...]:
+    """Join the text of neighbouring deltas of one choice."""
+    if len(events) < 2:
+        return tuple(events)
+    merged: list[Event] = []
+    parts: list[str] = []
+    tokens = index = 0
+    for event in events:
+        if type(event) is Delta:
+            if parts and event.index != index:
+                merged.append(Delta("".join(parts), tokens, index))
+                parts, tokens = [], 0
+            index = event.index
+            parts.append(event.text)
+            tokens += event.tokens
+            continue
+        if parts:
+            merged.append(Delta("".join(parts), tokens, index))
+            parts, tokens = [], 0
+        merged.append(event)
+    if parts:
+        merged.append(Delta("".join(parts), tokens, index))
+    return tuple(merged)

@@ -1,0 +1,52 @@
+"""A claim: one job in this worker's hands, and why it must stop, if it must."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+
+from rq.executions import Execution
+from rq.job import Job
+
+from shared.job import JobSpec
+
+
+class Stop(Enum):
+    """Why a running job is interrupted."""
+
+    CANCELLED = "cancelled"
+    """The caller is gone or asked for it: terminal frame, nothing kept."""
+    DRAINED = "drained"
+    """The worker is stopping: back to the queue, unless the caller has seen text."""
+    LOST = "lost"
+    """The lease belongs to somebody else: not a word more about it."""
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A job that this worker leases. `renewed_at` is a monotonic time no later than the lease's last renewal."""
+
+    job: Job
+    spec: JobSpec
+    attempt: int
+    renewed_at: float = field(default_factory=time.monotonic)
+    execution: Execution | None = None
+    task: asyncio.Task[None] | None = None
+    stopped: Stop | None = None
+    ending: bool = False
+    """Its last frame is being written: too late to interrupt."""
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
+    def executions(self) -> list[Execution]:
+        return [self.execution] if self.execution else []
+
+    def stop(self, why: Stop) -> None:
+        """Interrupt the job. The first reason counts, except that a lost lease overrides the others."""
+        if self.stopped is None or why is Stop.LOST:
+            self.stopped = why
+            if self.task is not None and not self.ending:
+                self.task.cancel()

@@ -1,0 +1,72 @@
+"""Leases: what this worker has claimed stays its own only as long as it keeps saying so."""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+
+from redis.asyncio import Redis
+
+from shared import keys
+from shared.ledger import Ledger
+from shared.redis import Scripts
+from shared.settings import Settings
+from shared.stream.writer import Fenced
+from worker.claim import Claim, Stop
+
+_FRESH = 0.6
+"""Share of a lease's life within which it counts as held without asking. What is left covers the round trip that
+acts on it."""
+
+
+class Leases:
+    """Claims jobs and renews them, a round trip for all of them together."""
+
+    def __init__(self, redis: "Redis", scripts: Scripts, ledger: Ledger, settings: Settings) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._ledger = ledger
+        self._lease_s = settings.lease_s
+
+    async def claim(self, queues: Sequence[str], wanted: int) -> list[tuple[str, int, list[bytes]]]:
+        """Up to `wanted` jobs from `queues`, in order: id, attempt, flat job hash. One round trip."""
+        lists = [key for queue in queues for key in (keys.rq_queue(queue), keys.rq_intermediate(queue))]
+        taken = await self._scripts.run(
+            "claim", [keys.LEASES, *lists], [wanted, math.ceil(self._lease_s * 1000), keys.RQ_JOB_PREFIX]
+        )
+        return [(job_id.decode(), attempt, flat) for job_id, attempt, flat in taken]
+
+    async def renew(self, claims: Iterable[Claim]) -> None:
+        """Renew all; stop those that are lost or whose cancellation went unheard."""
+        held = {claim.id: claim for claim in claims}
+        if not held:
+            return
+        asked_at = time.monotonic()
+        pairs = [value for claim in held.values() for value in (claim.id, claim.attempt)]
+        lost, cancelled = await self._scripts.run(
+            "renew",
+            [keys.LEASES],
+            [math.ceil(self._lease_s * 1000), keys.RQ_JOB_PREFIX, keys.cancel_flag(""), *pairs],
+        )
+        gone = {job_id.decode() for job_id in lost}
+        for claim in held.values():
+            if claim.id in gone:
+                claim.stop(Stop.LOST)
+            else:
+                claim.renewed_at = asked_at
+        for job_id in cancelled:
+            held[job_id.decode()].stop(Stop.CANCELLED)
+        await self._beat([claim for claim in held.values() if claim.id not in gone])
+
+    async def ensure(self, claim: Claim) -> None:
+        """Raise Fenced unless the job is certainly still this worker's. Costs a round trip only when in doubt."""
+        if time.monotonic() - claim.renewed_at > self._lease_s * _FRESH:
+            await self.renew([claim])
+        if claim.stopped is Stop.LOST:
+            raise Fenced(claim.id)
+
+    async def _beat(self, claims: Sequence[Claim]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for claim in claims:
+                if claim.execution is not None:
+                    self._ledger.heartbeat(pipe, claim.job, claim.execution)
+            await pipe.execute()

@@ -1,0 +1,72 @@
+"""A worker process: the model's weights on disk, the engine child, the consumer; SIGTERM drains and stops."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from shared import lifeline, logs
+from shared.catalog.catalog import Catalog, CatalogModel
+from shared.catalog.store import Store, open_store
+from shared.catalog.weights import Weights as WeightsOnDisk
+from shared.errors import PunaError
+from shared.redis import UNREACHABLE
+from shared.settings import SettingError, Settings
+from worker.consumer import Consumer
+from worker.runtime.llama import LlamaEngine
+from worker.runtime.llama_argv import FAKE, Weights
+
+log = logging.getLogger("puna.worker")
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT. Exit status 1 with one line when it cannot serve at all."""
+    try:
+        settings = Settings.load()
+        logs.configure(settings.log_level)
+        if not settings.redis_url:
+            raise SettingError("REDIS_URL is not set: a worker needs to know where its queue is")
+        lifeline.watch()
+        _run(serve(settings))
+    except PunaError as error:
+        sys.exit(f"worker: {error.message}")
+    except UNREACHABLE as error:
+        sys.exit(f"worker: Redis cannot be reached: {error}")
+
+
+async def serve(settings: Settings) -> None:
+    """Serve `settings.model` until told to stop. Raises ModelNotFound, ModelUnavailable or ServiceUnavailable."""
+    store = open_store(settings)
+    model = await Catalog(store).resolve(settings.model)
+    weights = await asyncio.to_thread(_weights, settings, store, model)
+    engine = LlamaEngine(settings, weights)
+    consumer = Consumer(settings, engine, model=model.id, queue=model.queue)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, consumer.drain)
+    await engine.start()
+    try:
+        await consumer.run()
+    finally:
+        await engine.stop()
+    log.info("stopped")
+
+
+def _weights(settings: Settings, store: Store, model: CatalogModel) -> Weights:
+    layer = model.manifest.model
+    if settings.engine == FAKE:
+        return Weights(settings.home, layer.digest)
+    folder = settings.home / "weights"
+    return Weights(WeightsOnDisk(store, folder).weights_path(model), layer.digest)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """On uvloop where there is a wheel for it; the standard loop serves as well, slower."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
