@@ -12,6 +12,9 @@ from shared.settings import Settings
 
 log = logging.getLogger("puna.api")
 
+_PROBES = {"/healthz", "/readyz"}
+"""Asked every few seconds by whoever watches the process: no news at the usual level."""
+
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -42,7 +45,8 @@ class RequestContext:
             await self._app(scope, receive, answer)
         finally:
             took_ms = (time.perf_counter() - began) * 1000
-            log.info("%s %s %d %.0f ms %s", scope["method"], scope["path"], status, took_ms, name)
+            level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
+            log.log(level, "%s %s %d %.0f ms %s", scope["method"], scope["path"], status, took_ms, name)
 
 
 class HostGuard:

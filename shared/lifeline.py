@@ -1,4 +1,4 @@
-"""The lifeline: a child of the one-command stack notices that its parent is gone, however that died.
+"""The lifeline: a child notices that its parent is gone, however that died.
 
 The parent holds the write end of a pipe that is the child's stdin and never writes to it. When the parent
 ends, `kill -9` included, the kernel closes the pipe and the child reads end of file. `PUNA_LIFELINE=1` says
@@ -30,8 +30,18 @@ def watch(callback: Callable[[], None] = terminate) -> bool:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    Thread(target=_wait, args=(pipe, callback), name="lifeline", daemon=True).start()
+    on_end(pipe, callback)
     return True
+
+
+def exit_with_parent() -> None:
+    """Leave at once, without clean-up, when standard input ends: for an engine, whose parent is its worker."""
+    on_end(0, lambda: os._exit(0))
+
+
+def on_end(pipe: int, callback: Callable[[], None]) -> None:
+    """Call `callback` once, on a thread of its own, when the read end `pipe` has reached its end."""
+    Thread(target=_wait, args=(pipe, callback), name="lifeline", daemon=True).start()
 
 
 def _wait(pipe: int, callback: Callable[[], None]) -> None:

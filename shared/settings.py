@@ -41,6 +41,12 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _level(text: str) -> str:
+    if text.lower() not in ("debug", "info", "warning", "error"):
+        raise ValueError("must be debug, info, warning or error")
+    return text.lower()
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
@@ -74,7 +80,10 @@ class Settings:
     s3_endpoint: str = _setting("PUNA_S3_ENDPOINT", "", str, "Endpoint of an S3 server other than AWS.")
     model: str = _setting("PUNA_MODEL", "smollm2:135m", str, "The model a worker loads and serves.")
     engine: str = _setting(
-        "PUNA_ENGINE", "xllamacpp", str, "`xllamacpp`, `fake`, or the path of a `llama-server` binary."
+        "PUNA_ENGINE",
+        "xllamacpp",
+        str,
+        "`xllamacpp`, `fake`, or the path of a `llama-server` binary; further words are options of the engine.",
     )
     slots: int = _setting("PUNA_SLOTS", 4, _positive, "Requests one engine runs at once.")
     context: int = _setting("PUNA_CONTEXT", 4096, _positive, "Context length of each slot, in tokens.")
@@ -126,7 +135,7 @@ class Settings:
         _words,
         "Further `Host` names accepted while listening on loopback, separated by commas.",
     )
-    log_level: str = _setting("PUNA_LOG_LEVEL", "info", str.lower, "`debug`, `info`, `warning` or `error`.")
+    log_level: str = _setting("PUNA_LOG_LEVEL", "info", _level, "`debug`, `info`, `warning` or `error`.")
 
     @property
     def catalog_url(self) -> str:

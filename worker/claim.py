@@ -32,6 +32,7 @@ class Claim:
     renewed_at: float = field(default_factory=time.monotonic)
     execution: Execution | None = None
     task: asyncio.Task[None] | None = None
+    """Set by the task itself: one that has not begun is not cancelled, it looks at `stopped` first."""
     stopped: Stop | None = None
     ending: bool = False
     """Its last frame is being written: too late to interrupt."""

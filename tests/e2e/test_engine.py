@@ -1,7 +1,6 @@
-"""The real engine with a real model: `PUNA_TEST_GGUF` names a small chat model in GGUF."""
+"""The real engine with the default model."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,7 @@ from worker.runtime.engine import EngineState
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import Weights
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif("PUNA_TEST_GGUF" not in os.environ, reason="PUNA_TEST_GGUF is not set"),
-]
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
 CONTEXT = 256
 
@@ -30,8 +25,8 @@ def engine_of(model: str) -> LlamaEngine:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine() -> AsyncIterator[LlamaEngine]:
-    engine = engine_of(os.environ["PUNA_TEST_GGUF"])
+async def engine(default_weights: Path) -> AsyncIterator[LlamaEngine]:
+    engine = engine_of(str(default_weights))
     await engine.start()
     try:
         await engine.ready(60)

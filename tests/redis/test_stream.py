@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared import keys
 from shared.errors import JobLost
@@ -160,3 +161,21 @@ async def test_one_connection_carries_all_subscriptions(
         await subscriptions.unsubscribe(f"c{k}")
     (client,) = await redis.client_list(_type="pubsub")
     assert int(client["sub"]) == 1, "a finished stream leaves no subscription behind"
+
+
+async def test_text_whose_write_failed_is_written_before_what_follows(
+    valkey: Valkey, redis: Redis, subscriptions: Subscriptions
+) -> None:
+    out = FrameWriter(redis, "j", 1, run_ttl_s=60, log_ttl_s=60, patience_s=0.05)
+    await out.send([Started("w", "fp")])
+    valkey.kill()
+    with pytest.raises((ConnectionError, OSError, RedisConnectionError)):
+        await out.send([Delta("a")])
+    await asyncio.to_thread(valkey.start)
+    await out.send([Delta("b"), Done(1, 2)])
+    reader = FrameReader(redis, subscriptions, "j")
+    await reader.open()
+    reader.read_again()
+    texts = [event.text for frame in await read_all(reader) for event in frame.events if isinstance(event, Delta)]
+    assert "".join(texts) == "ab"
+    await reader.close()

@@ -60,9 +60,7 @@ def spec(*, stream: bool = True, deadline_s: float = 30, **fake: Any) -> JobSpec
 
 
 async def submit(services: Services, job: JobSpec, queue_max: int = 100) -> None:
-    await admit(
-        services.scripts, job_id=job.id, queue=job.queue, model=job.model, tenant=TENANT, queue_max=queue_max
-    )
+    await admit(services.scripts, job_id=job.id, queue=job.queue, model=job.model, tenant=TENANT, queue_max=queue_max)
     await services.queue.submit(job)
 
 
@@ -73,10 +71,7 @@ async def events_of(services: Services, job: JobSpec) -> list[Any]:
     reader.read_again()
     async with asyncio.timeout(20):
         events = [
-            event
-            async for frame in reader.frames(lambda: 0.2, 0.2)
-            if frame is not None
-            for event in frame.events
+            event async for frame in reader.frames(lambda: 0.2, 0.2) if frame is not None for event in frame.events
         ]
     await reader.close()
     return events

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
-from worker.runtime import lifeline
+from shared import lifeline
 from worker.runtime.fake_plan import KNOBS, Knobs
 from worker.runtime.fake_server import FakeEngineServer
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from types import FrameType
 
-from worker.runtime import lifeline
+from shared import lifeline
 
 GRACE_S = 4.0
 """Pause before SIGKILL; shorter than the supervisor's own 5 s, which would leave no time to pass it on."""
@@ -42,7 +42,7 @@ def run(command: list[str]) -> int:
         child.terminate()
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    lifeline.watch(stop)
+    lifeline.on_end(0, stop)
     code = child.wait()
     return code if code >= 0 else 128 - code
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from worker.runtime import lifeline
+from shared import lifeline
 
 LOAD_FAILED = 3
 """Exit code when the model cannot be loaded."""
