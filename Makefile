@@ -49,12 +49,12 @@ clean:  ## Remove the environment and caches; models and queue in PUNA_HOME stay
 	@touch $@
 
 .venv/.local: .venv/.python pyproject.toml constraints.txt
-	@echo "Installing what a laptop needs"
-	@$(PIP) install -c constraints.txt -e '.[local]'
+	@echo "Installing what a laptop needs, about half a minute"
+	@$(PIP) install --quiet -c constraints.txt -e '.[local]'
 	@touch $@
 
 # The developer's set contains the laptop's.
 .venv/.dev: .venv/.python pyproject.toml constraints.txt
-	@echo "Installing what a developer needs"
-	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@echo "Installing what a developer needs, about a minute"
+	@$(PIP) install --quiet -c constraints.txt -e '.[dev]'
 	@touch .venv/.local $@

@@ -1,0 +1,1 @@
+"""What the API adds to the engine, measured. `python -m tests.bench` prints tables and writes JSON."""

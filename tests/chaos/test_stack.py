@@ -206,14 +206,14 @@ async def test_an_engine_that_falls_silent_is_an_error_in_the_stream(stack: Stac
 
 
 async def test_comment_lines_say_what_a_stream_waits_for(stack: Stack, client: httpx.AsyncClient) -> None:
-    stack.environ |= {"PUNA_ENGINE": "fake --rate 20 --load 1.5", "PUNA_SLOTS": "1", "PUNA_COMMENT": "0.2"}
+    stack.environ |= {"PUNA_ENGINE": "fake --rate 20 --load 1.5 --delay 0.6", "PUNA_SLOTS": "1", "PUNA_COMMENT": "0.2"}
     stack.start_worker(ready=False)
     stack.start_api()
     await until(lambda: httpx.get(f"{stack.url}/readyz").status_code == 200, "a worker is there")
     outcomes = await asyncio.gather(ask(client, stack, chat(20)), ask(client, stack, chat(20)))
     assert {outcome.ending for outcome in outcomes} == {"done"}
     comments = {comment for outcome in outcomes for comment in outcome.comments}
-    assert {"queued", "loading"} <= comments
+    assert {"queued", "loading", "prefill"} <= comments
 
 
 async def test_a_stopped_worker_finishes_what_runs_and_leaves_the_rest(stack: Stack, client: httpx.AsyncClient) -> None:

@@ -179,3 +179,22 @@ async def test_text_whose_write_failed_is_written_before_what_follows(
     texts = [event.text for frame in await read_all(reader) for event in frame.events if isinstance(event, Delta)]
     assert "".join(texts) == "ab"
     await reader.close()
+
+
+async def test_the_first_text_waits_for_no_timer(redis: Redis, subscriptions: Subscriptions) -> None:
+    reader = FrameReader(redis, subscriptions, "j")
+    await reader.open()
+    out = writer(redis, pace_s=3600.0)
+    await out.send([Started("w", "fp")])
+    out.put([Delta("first")])
+    frames = reader.frames(lambda: 60.0, 60.0)
+    async with asyncio.timeout(5):
+        seen = [await anext(frames), await anext(frames)]
+    assert isinstance(seen[1].events[0], Delta)
+    out.put([Delta("second")])  # this one has to wait for the pace; the end does not
+    await out.send([Done(1, 2)])
+    async with asyncio.timeout(5):
+        last = await anext(frames)
+    assert last.events == (Delta("second"), Done(1, 2))
+    await frames.aclose()
+    await reader.close()
