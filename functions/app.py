@@ -1,6 +1,5 @@
 """The making of an ASGI app: routers, errors in OpenAI's shape, CORS, and what surrounds every request."""
 
-import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -10,12 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from functions.middleware import HostGuard, RequestContext
+from functions.middleware import HostGuard, RequestContext, UnexpectedErrors
 from functions.services import ServicesOfLoop
 from shared.errors import MethodNotAllowed, NotFound, PunaError
 from shared.settings import Settings
-
-log = logging.getLogger("puna.api")
 
 _LOCAL_ORIGINS = (
     r"(https?://(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(:\d+)?"
@@ -58,7 +55,7 @@ def create_app(settings: Settings, routers: Sequence[APIRouter], *, on_loopback:
         yield
         await services.close()
 
-    middleware = [Middleware(RequestContext), _cors(settings)]
+    middleware = [Middleware(RequestContext), _cors(settings), Middleware(UnexpectedErrors)]
     if on_loopback:
         middleware.insert(1, Middleware(HostGuard, settings=settings))
     app = FastAPI(
@@ -74,7 +71,6 @@ def create_app(settings: Settings, routers: Sequence[APIRouter], *, on_loopback:
         app.include_router(router)
     app.add_exception_handler(PunaError, _known)
     app.add_exception_handler(HTTPException, _routing)
-    app.add_exception_handler(Exception, _unknown)
     return app
 
 
@@ -107,8 +103,3 @@ async def _routing(request: Request, error: Exception) -> Response:
         answer.headers.update(error.headers or {})
         return answer
     return _answer(NotFound(f"Unknown request URL: {path}.", code="unknown_url"))
-
-
-async def _unknown(request: Request, error: Exception) -> Response:
-    log.error("%s failed", request.url.path, exc_info=error)
-    return _answer(PunaError(f"internal error; request id {request.scope.get('puna.request_id', '')}"))

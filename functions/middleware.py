@@ -2,11 +2,13 @@
 
 import logging
 import time
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.errors import PunaError
 from shared.ids import request_id
 from shared.settings import Settings
 
@@ -49,6 +51,33 @@ class RequestContext:
             log.log(level, "%s %s %d %.0f ms %s", scope["method"], scope["path"], status, took_ms, name)
 
 
+class UnexpectedErrors:
+    """What nobody foresaw becomes a 500 that names the request and nothing else; the log has the rest.
+
+    Inside CORS and the request's context, unlike an exception handler of the app, so that its headers are complete.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            error = PunaError(f"internal error; request id {scope['puna.request_id']}")
+            await JSONResponse(error.body(), error.status)(scope, receive, send)
+
+
 class HostGuard:
     """While the API listens on loopback, only names of this machine are answered: 403 with no body otherwise.
 
@@ -71,9 +100,17 @@ class HostGuard:
         return (
             not name
             or name in self._names
-            or name.startswith("127.")
+            or _is_loopback(name)
             or name.endswith((".localhost", ".local", ".internal"))
         )
+
+
+def _is_loopback(name: str) -> bool:
+    """An address, not a name that looks like one: `127.0.0.1.example.org` is anybody's."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def host_name(host: str) -> str:

@@ -11,5 +11,6 @@ def configure(level: str) -> None:
         datefmt="%H:%M:%S",
         force=True,
     )
-    # RQ logs job descriptions and every step; ours are the lines to read.
-    logging.getLogger("rq").setLevel(logging.WARNING)
+    # RQ logs job descriptions and every step, Mangum every request again; ours are the lines to read.
+    for name in ("rq", "mangum"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -34,6 +34,13 @@ def _natural(text: str) -> int:
     return value
 
 
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise ValueError("must be 0 to 65535")
+    return value
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
@@ -64,7 +71,7 @@ class Settings:
 
     home: Path = _setting("PUNA_HOME", _HOME, _path, "Where models, queue and logs are kept.")
     host: str = _setting("PUNA_HOST", "127.0.0.1", str, "Address the API listens on.")
-    port: int = _setting("PUNA_PORT", 11434, _natural, "Port the API listens on; 0 asks the system for a free one.")
+    port: int = _setting("PUNA_PORT", 11434, _port, "Port the API listens on; 0 asks the system for a free one.")
     redis_url: str = _setting(
         "REDIS_URL",
         "",

@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
+from functions.body import read_body
 from functions.disconnect import ClientGone, unless_gone
 from functions.inference.chunks import ChatChunks
 from functions.inference.collect import collect
@@ -34,7 +35,7 @@ async def create(request: Request) -> Response:
     """Answer a conversation, as one JSON body or, with `stream`, as server-sent events."""
     services: Services = request.app.state.services.get()
     tenant = authenticate(request)
-    asked = chat.parse(parse_json(await request.body(), services.settings.max_body))
+    asked = chat.parse(parse_json(await read_body(request, services.settings.max_body)))
     plain = asked.engine_request()
     model = await services.catalog.resolve(asked.model)
     spec = new_spec(

@@ -5,6 +5,9 @@ from mangum import Mangum
 from functions import health
 from functions.app import create_app
 from functions.inference import chat
+from shared import logs
 from shared.settings import settings
+
+logs.configure(settings().log_level)
 
 handler = Mangum(create_app(settings(), [health.router, chat.router]), lifespan="off")

@@ -14,6 +14,9 @@ from shared.errors import ServiceUnavailable
 
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
+_TOO_LONG = errno.ENAMETOOLONG
+"""No file of such a name can be there, and none can be written."""
+
 
 class DirectoryStore:
     """A Store. Files are never changed in place: a new version is a new file under the old name.
@@ -37,6 +40,10 @@ class DirectoryStore:
                     return Object(file.read(), _etag(info), info.st_mtime)
             except _ABSENT:
                 return None
+            except OSError as error:
+                if error.errno != _TOO_LONG:
+                    raise
+                return None
 
     def get_range(self, key: str, start: int, length: int) -> bytes | None:
         path = self.path(key)
@@ -47,6 +54,10 @@ class DirectoryStore:
                     return file.read(length)
             except _ABSENT:
                 return None
+            except OSError as error:
+                if error.errno != _TOO_LONG:
+                    raise
+                return None
 
     def head(self, key: str) -> Entry | None:
         path = self.path(key)
@@ -54,6 +65,10 @@ class DirectoryStore:
             try:
                 info = path.stat()
             except _ABSENT:
+                return None
+            except OSError as error:
+                if error.errno != _TOO_LONG:
+                    raise
                 return None
             return _entry(key, info) if path.is_file() else None
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
+from shared.errors import InvalidRequest, UnsupportedParameter
 
 AsksNothing: TypeAlias = Callable[[Any], bool]
 """Whether a value of a field that is not built means the same as its absence."""
@@ -24,10 +24,8 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def parse_json(raw: bytes, limit: int) -> dict[str, Any]:
-    """The body as an object. Raises PayloadTooLarge over `limit` bytes, InvalidRequest otherwise."""
-    if len(raw) > limit:
-        raise PayloadTooLarge(f"the request body has {len(raw)} bytes; {limit} are allowed")
+def parse_json(raw: bytes) -> dict[str, Any]:
+    """The body as an object. Raises InvalidRequest when it is none."""
     if not raw.strip():
         raise InvalidRequest("the request body is empty; a JSON object is expected", code="invalid_json")
     try:

@@ -36,17 +36,20 @@ NOT_BUILT: dict[str, AsksNothing] = {
 }
 """Fields of the OpenAI schema that are not built yet, each with the values that ask for nothing."""
 
+_ENGINE_INTEGERS = 2**31 - 1
+"""llama.cpp counts tokens in 32 bits with a sign."""
+
 _ENGINE_SEEDS = 2**32 - 1
 """llama.cpp keeps a seed in 32 bits and takes the highest one to mean "random"."""
 
 
 class StreamOptions(Body):
-    include_usage: bool = False
-    include_obfuscation: bool = False
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
 
     @field_validator("include_obfuscation")
     @classmethod
-    def _not_built(cls, value: bool) -> bool:
+    def _not_built(cls, value: bool | None) -> bool | None:
         if value:
             raise ValueError("padding of chunks is not supported")
         return value
@@ -61,8 +64,8 @@ class ChatRequest(Body):
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=_ENGINE_INTEGERS)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=_ENGINE_INTEGERS)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: str | list[str] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
@@ -71,7 +74,7 @@ class ChatRequest(Body):
 
     @property
     def include_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     def engine_request(self) -> dict[str, Any]:
         """What the engine is asked: only what the caller set, so that the model's own defaults stay in force."""
@@ -109,9 +112,12 @@ def parse(body: dict[str, Any]) -> ChatRequest:
 
 def _check_stop(stop: Any) -> None:
     """By hand: a model's message about a union names its branches, not the fault."""
-    if stop is None or isinstance(stop, str):
+    if stop is None:
         return
-    if not isinstance(stop, list) or not all(isinstance(each, str) for each in stop):
+    stops = [stop] if isinstance(stop, str) else stop
+    if not isinstance(stops, list) or not all(isinstance(each, str) for each in stops):
         raise InvalidRequest("Invalid value for 'stop': expected a string or an array of strings.", param="stop")
-    if len(stop) > 4:
-        raise InvalidRequest(f"Invalid value for 'stop': {len(stop)} sequences; at most 4 are allowed.", param="stop")
+    if "" in stops:
+        raise InvalidRequest("Invalid value for 'stop': a sequence must not be empty.", param="stop")
+    if len(stops) > 4:
+        raise InvalidRequest(f"Invalid value for 'stop': {len(stops)} sequences; at most 4 are allowed.", param="stop")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import functions.gateway
-import infra.seeds.index
 import shared.catalog.store  # noqa: F401 (its errors)
 from shared.errors import PunaError
 from shared.settings import Settings
@@ -49,8 +48,8 @@ def test_the_environment_is_read_in_one_place() -> None:
 
 
 def test_every_error_code_is_documented() -> None:
-    outside_the_api = {infra.seeds.index.SeedError.default_code, "stack"}
-    codes = {kind.default_code for kind in _errors(PunaError)} - {None} - outside_the_api
+    kinds = [kind for kind in _errors(PunaError) if kind.__module__.startswith(("shared.", "functions.", "worker."))]
+    codes = {kind.default_code for kind in kinds if kind.default_code}
     missing = {code for code in codes if f"`{code}`" not in API}
     assert not missing
 

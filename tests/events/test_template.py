@@ -1,0 +1,157 @@
+"""The SAM template agrees with the code that it deploys, and passes its linter."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.catalog.manifest import blob_key
+from shared.catalog.names import ModelName
+from shared.settings import Settings
+from tests.events.lambda_like import Instance, event, template
+from tests.harness import ROOT
+
+TEMPLATE = template()
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+GLOBALS = TEMPLATE["Globals"]["Function"]
+FUNCTIONS = {
+    name: resource["Properties"]
+    for name, resource in RESOURCES.items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+MAKEFILE = ROOT / GLOBALS["CodeUri"] / "Makefile"
+
+
+def routes(function: dict[str, Any]) -> set[tuple[str, str]]:
+    """Method and path of each event of a function."""
+    events = [each["Properties"] for each in function["Events"].values() if each["Type"] == "Api"]
+    return {(each["Method"], each["Path"]) for each in events}
+
+
+@pytest.mark.aws
+@pytest.mark.timeout(60)
+def test_sam_accepts_the_template(tmp_path: Path) -> None:
+    sam = Path(sys.executable).with_name("sam")
+    if not sam.exists():
+        pytest.skip("aws-sam-cli is not installed")
+    environ = {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", "HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sam, "validate", "--lint", "--template", ROOT / "template.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_its_variables_are_settings() -> None:
+    known = {item.metadata["env"] for item in fields(Settings)}
+    given = set(GLOBALS["Environment"]["Variables"])
+    for function in FUNCTIONS.values():
+        given |= set(function.get("Environment", {}).get("Variables", {}))
+    assert given <= known, f"no such setting: {sorted(given - known)}"
+    assert {"REDIS_URL", "PUNA_CATALOG"} <= given, "a function cannot work without these"
+
+
+def test_its_defaults_are_the_settings() -> None:
+    assert TEMPLATE["Parameters"]["DefaultModel"]["Default"] == Settings().model
+    assert TEMPLATE["Parameters"]["LogLevel"]["Default"] == Settings().log_level
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("name", "method", "path"), [(name, *route) for name, function in FUNCTIONS.items() for route in routes(function)]
+)
+def test_its_routes_are_served(name: str, method: str, path: str, instances: dict[str, Instance]) -> None:
+    sent = event("rest_chat_preflight" if method == "OPTIONS" else "rest_chat_no_body")
+    sent |= {"httpMethod": method, "resource": path, "path": path.replace("{model+}", "fake")}
+    answer = instances[FUNCTIONS[name]["Handler"]](sent)
+    assert "unknown_url" not in answer["body"], f"{name} knows no {method} {path}"
+    assert answer["statusCode"] in (200, 400), answer
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_its_routes_are_all_there(name: str, instances: dict[str, Instance]) -> None:
+    asked = {(method, path.replace("+}", "}")) for method, path in routes(FUNCTIONS[name])}
+    served = {tuple(route) for route in instances[FUNCTIONS[name]["Handler"]].hello["routes"]}
+    assert served, "the app documents no operation"
+    assert not served - asked, f"API Gateway does not let these through to {name}"
+    closed = {path for _, path in served if ("OPTIONS", path) not in asked}
+    assert not closed, "browsers cannot call these: the preflight is not let through"
+
+
+def test_its_functions_outlive_the_requests_they_serve() -> None:
+    assert FUNCTIONS["InferenceFunction"]["Timeout"] > Settings().request_timeout_s
+
+
+def test_its_functions_may_read_the_catalog_and_nothing_else() -> None:
+    bucket = "${CatalogBucket.Arn}/"
+    for name, function in FUNCTIONS.items():
+        allowed = {}
+        for statement in (statement for policy in function["Policies"] for statement in policy["Statement"]):
+            assert statement["Effect"] == "Allow"
+            allowed[statement["Action"]] = statement["Resource"]
+        assert set(allowed) == {"s3:GetObject", "s3:ListBucket"}, name
+        assert allowed["s3:ListBucket"] == {"Fn::GetAtt": "CatalogBucket.Arn"}
+        patterns = [resource["Fn::Sub"].removeprefix(bucket) for resource in allowed["s3:GetObject"]]
+        for key in (ModelName.parse("m").manifest_key, blob_key(f"sha256:{'0' * 64}")):
+            assert any(key.startswith(pattern.removesuffix("*")) for pattern in patterns), f"{name} cannot read {key}"
+        assert all(re.fullmatch(r"(manifests|blobs)/\*", pattern) for pattern in patterns), patterns
+
+
+def test_its_secret_is_not_shown() -> None:
+    assert TEMPLATE["Parameters"]["RedisUrl"]["NoEcho"] is True
+    assert "Default" not in TEMPLATE["Parameters"]["RedisUrl"]
+
+
+def test_its_bucket_is_closed() -> None:
+    bucket = RESOURCES["CatalogBucket"]
+    assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["Properties"]["BucketEncryption"]
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    (statement,) = RESOURCES["CatalogBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_build_makes_what_the_template_deploys() -> None:
+    text = MAKEFILE.read_text()
+    targets = set(re.findall(r"build-(\w+)", text))
+    assert targets == set(FUNCTIONS), "SAM calls build-<logical id>"
+    for name in FUNCTIONS:
+        assert RESOURCES[name]["Metadata"] == {"BuildMethod": "makefile", "WorkingDirectory": "."}
+    assert f"python{_variable(text, 'RUNTIME')}" == GLOBALS["Runtime"]
+    machine = {"arm64": "aarch64", "x86_64": "x86_64"}[GLOBALS["Architectures"][0]]
+    assert {platform.partition("manylinux")[2][-len(machine) :] for platform in _platforms(text)} == {machine}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_the_build_names_no_extras(tmp_path: Path) -> None:
+    said = subprocess.run(
+        ["make", "--dry-run", "-f", MAKEFILE, "build-InferenceFunction", f"ARTIFACTS_DIR={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    install = next(line for line in said.splitlines() if "pip" in line or "cp -R" in line)
+    assert "[" not in install, "an extra is installed into a function's package"
+    assert "--constraint constraints.txt" in said, "versions are not pinned"
+
+
+def _variable(text: str, name: str) -> str:
+    found = re.search(rf"^{name} := (.+)$", text, re.MULTILINE)
+    assert found, name
+    return found[1]
+
+
+def _platforms(text: str) -> list[str]:
+    return _variable(text, "PLATFORMS").split()
