@@ -75,6 +75,8 @@ API_CHANNEL: Final = "puna:api"
 """Pub/sub: never published to. Holds the subscription connection of an API process open between streams."""
 
 RQ_JOB_PREFIX: Final = "rq:job:"
+RQ_EXECUTION_PREFIX: Final = "rq:execution:"
+RQ_STARTED_PREFIX: Final = "rq:wip:"
 RQ_EXECUTIONS_PREFIX: Final = "rq:executions:"
 RQ_RESULTS_PREFIX: Final = "rq:results:"
 

@@ -76,10 +76,6 @@ class Ledger:
         pipe.lrem(keys.rq_intermediate(job.origin), 1, job.id)
         return execution
 
-    def heartbeat(self, pipe: Buffer, job: Job, execution: Execution) -> None:
-        """Still started."""
-        execution.heartbeat(job.started_job_registry, keys.EXECUTION_TTL_S, pipeline=pipe)
-
     def succeed(self, pipe: Buffer, job: Job, executions: Sequence[Execution]) -> None:
         """started → gone, counted as a success."""
         if self._counters is not None:

@@ -48,6 +48,7 @@ def connect_pubsub(url: str) -> "Redis":
         max_connections=1,
         timeout=10,
         socket_connect_timeout=2,
+        socket_timeout=None,  # a write with a time limit yields first, and the reader may close the connection then
         protocol=2,
         retry=Retry(_no_backoff(), 0),
         **_keepalive(url),

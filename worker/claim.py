@@ -42,6 +42,11 @@ class Claim:
         return self.spec.id
 
     @property
+    def execution_id(self) -> str:
+        """RQ's id of the execution; empty until the job has started."""
+        return self.execution.id if self.execution else ""
+
+    @property
     def executions(self) -> list[Execution]:
         return [self.execution] if self.execution else []
 

@@ -62,6 +62,8 @@ class Consumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancels: dict[str, None] = {}
         self._wake = asyncio.Event()
+        self._backlog = False
+        """More may wait than was taken: a slot that becomes free must look. Otherwise a submit wakes the worker."""
         self._draining = False
         self._started = time.time()
         self._service_ms = 0.0
@@ -70,7 +72,7 @@ class Consumer:
     async def run(self) -> None:
         """Serve until `drain` is called. Outlives Redis: everything is tried again until it is back."""
         await self._register()
-        self._leases = Leases(self._redis, self._scripts, self._ledger, self._settings)
+        self._leases = Leases(self._scripts, self._settings)
         self.executor = Executor(self._redis, self._engine, self._ledger, self._leases, self._settings, self.name)
         self._reaper = Reaper(self._redis, self._scripts, self._settings, self.name)
         await self._subscriptions.subscribe(keys.WAKE_CHANNEL, self._on_wake)
@@ -114,9 +116,10 @@ class Consumer:
         while not self._draining:
             self._wake.clear()
             free = self._engine.slots - len(self._running)
+            self._backlog = True
             if free > 0 and self._engine.state in (EngineState.READY, EngineState.LOADING):
                 try:
-                    await self._claim(free)
+                    self._backlog = await self._claim(free) == free
                 except UNREACHABLE as error:
                     log.warning("cannot claim jobs: %s", error)
                     await asyncio.sleep(0.2)
@@ -127,8 +130,10 @@ class Consumer:
             except TimeoutError:
                 pass
 
-    async def _claim(self, free: int) -> None:
-        for job_id, attempt, flat in await self._leases.claim([self._queue], free):
+    async def _claim(self, free: int) -> int:
+        """Take up to `free` jobs and start them; how many were taken."""
+        taken = await self._leases.claim([self._queue], free)
+        for job_id, attempt, flat in taken:
             job = load(job_id, flat, self._sync)
             try:
                 claim = Claim(job, spec_of(job), attempt)
@@ -144,6 +149,7 @@ class Consumer:
             task = asyncio.create_task(self._run(claim), name=f"job {claim.id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        return len(taken)
 
     async def _run(self, claim: Claim) -> None:
         began = time.monotonic()
@@ -159,7 +165,8 @@ class Consumer:
             took_ms = (time.monotonic() - began) * 1000
             weight = _SERVICE_WEIGHT if self._service_ms else 1.0
             self._service_ms += weight * (took_ms - self._service_ms)
-            self._wake.set()
+            if self._backlog:
+                self._wake.set()
 
     def _on_wake(self, queue: bytes | None) -> None:
         if queue is None or queue == self._queue.encode():

@@ -4,10 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 
-from redis.asyncio import Redis
-
 from shared import keys
-from shared.ledger import Ledger
 from shared.redis import Scripts
 from shared.settings import Settings
 from shared.stream.writer import Fenced
@@ -21,10 +18,8 @@ acts on it."""
 class Leases:
     """Claims jobs and renews them, a round trip for all of them together."""
 
-    def __init__(self, redis: "Redis", scripts: Scripts, ledger: Ledger, settings: Settings) -> None:
-        self._redis = redis
+    def __init__(self, scripts: Scripts, settings: Settings) -> None:
         self._scripts = scripts
-        self._ledger = ledger
         self._lease_s = settings.lease_s
 
     async def claim(self, queues: Sequence[str], wanted: int) -> list[tuple[str, int, list[bytes]]]:
@@ -41,11 +36,20 @@ class Leases:
         if not held:
             return
         asked_at = time.monotonic()
-        pairs = [value for claim in held.values() for value in (claim.id, claim.attempt)]
+        triples = [value for claim in held.values() for value in (claim.id, claim.attempt, claim.execution_id)]
         lost, cancelled = await self._scripts.run(
             "renew",
             [keys.LEASES],
-            [math.ceil(self._lease_s * 1000), keys.RQ_JOB_PREFIX, keys.cancel_flag(""), *pairs],
+            [
+                math.ceil(self._lease_s * 1000),
+                keys.EXECUTION_TTL_S,
+                keys.RQ_JOB_PREFIX,
+                keys.cancel_flag(""),
+                keys.RQ_EXECUTION_PREFIX,
+                keys.RQ_EXECUTIONS_PREFIX,
+                keys.RQ_STARTED_PREFIX,
+                *triples,
+            ],
         )
         gone = {job_id.decode() for job_id in lost}
         for claim in held.values():
@@ -55,7 +59,6 @@ class Leases:
                 claim.renewed_at = asked_at
         for job_id in cancelled:
             held[job_id.decode()].stop(Stop.CANCELLED)
-        await self._beat([claim for claim in held.values() if claim.id not in gone])
 
     async def ensure(self, claim: Claim) -> None:
         """Raise Fenced unless the job is certainly still this worker's. Costs a round trip only when in doubt."""
@@ -63,10 +66,3 @@ class Leases:
             await self.renew([claim])
         if claim.stopped is Stop.LOST:
             raise Fenced(claim.id)
-
-    async def _beat(self, claims: Sequence[Claim]) -> None:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for claim in claims:
-                if claim.execution is not None:
-                    self._ledger.heartbeat(pipe, claim.job, claim.execution)
-            await pipe.execute()

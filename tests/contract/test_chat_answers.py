@@ -4,12 +4,14 @@ import asyncio
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.contract.conftest import CHAT, HELLO, Api
+from tests.harness import Stack
 
 pytestmark = pytest.mark.redis
 
@@ -164,3 +166,14 @@ def test_nothing_is_left_behind(api: Api) -> None:
     whole(api)
     streamed(api)
     assert api.stack.residue() == {}
+
+
+def test_a_worker_s_word_of_life_brings_no_finished_job_back(stack_of_its_own: Stack) -> None:
+    """A renewal may reach Redis after the end of a job that it speaks of."""
+    stack = stack_of_its_own
+    stack.start_api()
+    stack.start_worker(PUNA_RENEW="0.01")
+    with httpx.Client(base_url=stack.url, timeout=20) as client, ThreadPoolExecutor(4) as pool:
+        answers = pool.map(lambda _: client.post(CHAT, json=HELLO).status_code, range(200))
+        assert set(answers) == {200}
+    assert stack.residue() == {}

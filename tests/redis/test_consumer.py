@@ -78,9 +78,8 @@ async def test_a_job_costs_the_worker_three_round_trips_besides_its_text(
         await until(lambda: not consumer._running, "all jobs are over")
         trips = total(sent, consumer._redis) - before
         text_frames = consumer.executor.frames - frames - 2 * 20  # the first and the last frame carry RQ's books
-        empty_claims = 20  # a finished job frees a slot, and the worker looks once more
-        assert trips - text_frames - empty_claims <= 3 * 20
-        assert trips - text_frames <= 4 * 20
+        polls = 5  # once a second at most, on a slow machine
+        assert trips - text_frames <= 3 * 20 + polls
 
 
 async def test_a_finished_job_leaves_nothing(settings: Settings) -> None:
@@ -166,6 +165,31 @@ async def test_a_cancellation_whose_message_is_lost_is_found_with_the_lease(sett
         await until(lambda: consumer._running, "the job runs")
         await services.redis.set(keys.cancel_flag(job.id), 1)
         assert isinstance((await events_of(services, job))[-1], CancelledEvent)
+
+
+async def test_renewals_bring_no_finished_job_back(settings: Settings) -> None:
+    async with consuming(settings, renew_s=0.005, slots=8) as consumer, functions_side(settings) as services:
+        for _ in range(10):
+            jobs = [spec(tokens=1) for _ in range(20)]
+            await asyncio.gather(*(submit(services, job) for job in jobs))
+            await asyncio.gather(*(events_of(services, job) for job in jobs))
+        await until(lambda: not consumer._running, "all jobs are over")
+        assert await rq_keys(services) == set()
+
+
+async def test_a_renewal_keeps_rqs_record_alive(settings: Settings) -> None:
+    async with consuming(settings, renew_s=0.1) as consumer, functions_side(settings) as services:
+        job = spec(rate=20, tokens=1000)
+        await submit(services, job)
+        await until(lambda: consumer._running and consumer._running[job.id].execution, "the job runs")
+        record = f"rq:execution:{job.id}:{consumer._running[job.id].execution_id}"
+        await services.redis.expire(record, 5)
+        async with asyncio.timeout(5):
+            while await services.redis.ttl(record) <= 5:
+                await asyncio.sleep(0.01)
+        await services.queue.cancel(job.id, QUEUE, "test")
+        await events_of(services, job)
+        assert await rq_keys(services) == set()
 
 
 async def test_the_bound_of_the_queue_is_strict(settings: Settings) -> None:

@@ -145,8 +145,11 @@ def test_an_index_that_cannot_be_one(url: str) -> None:
 def test_the_index_is_the_machines_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert index_url({"UV_INDEX_URL": "https://uv", "PIP_INDEX_URL": "https://pip"}) == "https://pip"
     assert index_url({"UV_INDEX_URL": "https://uv", "PIP_INDEX_URL": " "}) == "https://uv"
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
-    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://mirror/simple\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    config = tmp_path / "pip" / "pip.conf"
+    config.parent.mkdir()
+    config.write_text("[global]\nindex-url = https://mirror/simple\n")
     assert index_url({}) == "https://mirror/simple"
     monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
     assert index_url({}) == PYPI
