@@ -3,7 +3,7 @@
 from functions import health
 from functions.app import create_app
 from functions.catalog import models
-from functions.inference import chat
+from functions.inference.routes import ROUTERS
 from shared.settings import settings
 
-app = create_app(settings(), [health.router, chat.router, models.router], on_loopback=True)
+app = create_app(settings(), [health.router, *ROUTERS, models.router], on_loopback=True)

@@ -34,7 +34,20 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Text of choice `index`, from `tokens` tokens that arrived together."""
+    """Text of choice `index`, from `tokens` tokens that arrived together.
+
+    `logprobs` has one entry per token, in OpenAI's form: `{"token", "logprob", "bytes", "top_logprobs"}`.
+    """
+
+    text: str
+    tokens: int = 1
+    index: int = 0
+    logprobs: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """Reasoning of choice `index`, which comes before its text."""
 
     text: str
     tokens: int = 1
@@ -42,8 +55,28 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolDelta:
+    """A piece of the `call`-th tool call of choice `index`. `id` and `name` are on its first piece, empty later."""
+
+    call: int
+    arguments: str
+    id: str = ""
+    name: str = ""
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Embeddings of the inputs from `first` on: `data` is base64 of `count` rows of little-endian float32."""
+
+    first: int
+    count: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
-    """Choice `index` is complete: `stop` or `length`."""
+    """Choice `index` is complete: `stop`, `length` or `tool_calls`."""
 
     reason: str
     index: int = 0
@@ -51,11 +84,13 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Terminal: all choices are complete. Token counts; `cached_tokens` is the part of the prompt not computed."""
+    """Terminal: all is complete. Token counts: `cached_tokens` is the part of the prompt not computed anew,
+    `reasoning_tokens` the part of the completion that was thought."""
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +119,10 @@ class CancelledEvent:
     reason: str
 
 
-Event: TypeAlias = Started | Progress | Delta | Finish | Done | Failed | CancelledEvent
+Event: TypeAlias = Started | Progress | Delta | Thought | ToolDelta | Vectors | Finish | Done | Failed | CancelledEvent
+
+OUTPUT = (Delta, Thought, ToolDelta, Vectors)
+"""What a caller sees of an answer: once one of these has left, running the job again would repeat it."""
 
 TERMINAL = (Done, Failed, CancelledEvent)
 
@@ -92,6 +130,9 @@ _TAGS: dict[str, type[Any]] = {
     "s": Started,
     "p": Progress,
     "d": Delta,
+    "t": Thought,
+    "c": ToolDelta,
+    "v": Vectors,
     "f": Finish,
     "D": Done,
     "F": Failed,
@@ -145,6 +186,7 @@ def encode_events(events: Sequence[Event]) -> bytes:
 
 def _encode(event: Event) -> list[Any]:
     if type(event) is Delta:  # the hot path
-        return ["d", event.text, event.tokens, event.index]
+        plain: list[Any] = ["d", event.text, event.tokens, event.index]
+        return plain if event.logprobs is None else [*plain, event.logprobs]
     kind = type(event)
     return [_TAG_OF[kind], *(getattr(event, name) for name in kind.__slots__)]

@@ -11,11 +11,11 @@ GENERATE = "puna.generate"
 class JobSpec:
     """One generation, ready to run: checked, resolved, with every default decided.
 
-    `id` is RQ's job id and the tail of the answer's id. `queue` names the queue of the model's runner.
-    `model` is the name as the caller wrote it. `request` is the body the engine's adapter reads: `messages` and
-    sampling fields of the OpenAI chat schema, nulls removed. `deadline` and `created` are Unix seconds.
-    `stream` says that the caller sees tokens as they come, so a second attempt after the first token is
-    impossible.
+    `kind` says what to do: `chat`, `completion` or `embedding`. `id` is RQ's job id and the tail of the answer's id.
+    `queue` names the queue of the model's runner. `model` is the name as the caller wrote it. `request` is what the
+    engine's adapter for this kind reads: fields of the OpenAI schema, checked, nulls removed. `deadline` and `created`
+    are Unix seconds. `stream` says that the caller sees tokens as they come, so a second attempt after the first token
+    is impossible.
     """
 
     id: str
@@ -24,6 +24,7 @@ class JobSpec:
     request: dict[str, Any] = field(repr=False)
     created: float
     deadline: float
+    kind: str = "chat"
     stream: bool = False
     tenant: str = "default"
     user: str | None = None

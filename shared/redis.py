@@ -70,20 +70,18 @@ def _keepalive(url: str) -> dict[str, Any]:
 
 
 @cache
-def _source(name: str) -> str:
-    return (_LUA / f"{name}.lua").read_text()
+def _sources() -> dict[str, str]:
+    """All scripts, read when the process starts: they belong to the Python beside them."""
+    return {path.stem: path.read_text() for path in _LUA.glob("*.lua")}
 
 
 class Scripts:
-    """The Lua scripts of one client, registered at first use: one EVALSHA each, with the source sent when it is new."""
+    """The Lua scripts of one client, one EVALSHA each, with the source sent when it is new."""
 
     def __init__(self, redis: "Redis") -> None:
-        self._redis = redis
-        self._scripts: dict[str, AsyncScript] = {}
+        self._scripts = {name: redis.register_script(source) for name, source in _sources().items()}
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run `lua/<name>.lua`. Strings in the answer are bytes."""
-        script = self._scripts.get(name)
-        if script is None:
-            script = self._scripts[name] = self._redis.register_script(_source(name))
+        script: AsyncScript = self._scripts[name]
         return await script(keys=keys, args=args)

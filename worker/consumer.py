@@ -139,9 +139,7 @@ class Consumer:
                 claim = Claim(job, spec_of(job), attempt)
             except UnknownJob as error:
                 log.error("job %s refused: %s", job_id, error)
-                async with self._redis.pipeline(transaction=True) as pipe:
-                    self._ledger.fail(pipe, job, [], str(error))
-                    await pipe.execute()
+                await self.executor.refuse(job, attempt, str(error))
                 continue
             self._running[claim.id] = claim
             if claim.id in self._cancels:
@@ -264,6 +262,7 @@ class Consumer:
         await _quietly(self._redis.delete(keys.worker(self.name)))
         await _quietly(asyncio.to_thread(self._base.register_death))
         await self._subscriptions.close()
+        await self.executor.wire.close()
         await self._redis.connection_pool.disconnect()
         self._sync.close()
 

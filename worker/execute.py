@@ -16,11 +16,13 @@ from collections.abc import AsyncGenerator, Callable
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
+from rq.job import Job
 
 from shared.errors import DeadlineExceeded, EngineFailed, JobLost, PunaError
 from shared.frames import CancelledEvent, Done, Event, Failed, Progress, Started
 from shared.ledger import Ledger
 from shared.settings import Settings
+from shared.stream.wire import Wire
 from shared.stream.writer import PACE_COLLECTED_S, PACE_S, Fenced, FrameWriter
 from worker.claim import Claim, Stop
 from worker.leases import Leases
@@ -41,6 +43,7 @@ class Executor:
         self._leases = leases
         self._settings = settings
         self._name = name
+        self.wire = Wire(redis)
         self.frames = 0
         """Frames written for jobs that are over: round trips that are not bookkeeping."""
 
@@ -63,6 +66,13 @@ class Executor:
                 claim.attempt,
                 writer.frames,
             )
+
+    async def refuse(self, job: Job, attempt: int, reason: str) -> None:
+        """End a job that this worker cannot read: its caller is told, and it stays among the failed ones."""
+        ttl_s = math.ceil(self._settings.log_ttl_s)
+        writer = FrameWriter(self._redis, job.id, attempt, run_ttl_s=ttl_s, log_ttl_s=ttl_s)
+        error = PunaError(f"the worker cannot read the request: {reason}")
+        await writer.send([Failed.of(error)], also=lambda pipe: self._ledger.fail(pipe, job, [], reason))
 
     async def _run(self, claim: Claim, writer: FrameWriter) -> str:
         claim.task = asyncio.current_task()
@@ -123,7 +133,7 @@ class Executor:
         writer.put([Progress("prefill")])
 
     async def _relay(self, claim: Claim, writer: FrameWriter) -> list[Event]:
-        batches = self._engine.chat(claim.spec.request)
+        batches = self._engine.run(claim.spec.kind, claim.spec.request)
         silence = self._settings.first_token_timeout_s
         try:
             while True:
@@ -147,6 +157,7 @@ class Executor:
             claim.attempt,
             run_ttl_s=math.ceil(max(claim.spec.deadline - time.time(), 0)) + log_ttl_s,
             log_ttl_s=log_ttl_s,
+            wire=self.wire,
             pace_s=PACE_S if claim.spec.stream else PACE_COLLECTED_S,
         )
 

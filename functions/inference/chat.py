@@ -42,6 +42,7 @@ async def create(request: Request) -> Response:
         services,
         model,
         name=asked.model,
+        kind="chat",
         request=plain,
         stream=asked.stream,
         tenant=tenant,

@@ -4,10 +4,10 @@ from mangum import Mangum
 
 from functions import health
 from functions.app import create_app
-from functions.inference import chat
+from functions.inference.routes import ROUTERS
 from shared import logs
 from shared.settings import settings
 
 logs.configure(settings().log_level)
 
-handler = Mangum(create_app(settings(), [health.router, chat.router]), lifespan="off")
+handler = Mangum(create_app(settings(), [health.router, *ROUTERS]), lifespan="off")

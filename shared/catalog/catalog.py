@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -10,7 +11,17 @@ from typing import Any, TypeVar
 
 import orjson
 
-from shared.catalog.manifest import PARAMS, InvalidManifest, Layer, Manifest, blob_key
+from shared.catalog.capabilities import capabilities
+from shared.catalog.manifest import (
+    ADAPTER,
+    PARAMS,
+    PROJECTOR,
+    TEMPLATE,
+    InvalidManifest,
+    Layer,
+    Manifest,
+    blob_key,
+)
 from shared.catalog.names import ModelName
 from shared.catalog.store import Entry, Object, Store
 from shared.errors import ModelNotFound
@@ -19,15 +30,24 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_RUNNER = (PROJECTOR, ADAPTER, TEMPLATE)
+"""Layers that an engine is started with, besides the weights."""
+
+_SMALL = 1 << 20
+"""Config, parameters and templates are a few KB; what is larger than this (bytes) is none."""
+
 
 @dataclass(frozen=True)
 class CatalogModel:
-    """One name of the catalog. `modified` is unix seconds; `defaults` are the manifest's parameters."""
+    """One name of the catalog. `modified` is unix seconds; `defaults` are the manifest's parameters, `config` its
+    config object, `template` its chat template, empty when the weights' own is used."""
 
     name: ModelName
     manifest: Manifest
     modified: float
     defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    template: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
@@ -40,8 +60,18 @@ class CatalogModel:
 
     @property
     def queue(self) -> str:
-        """The queue of the weights: aliases share a runner. Raises InvalidManifest without weights."""
-        return f"model-{self.manifest.model.digest[7:19].lower()}"
+        """The queue of the runner: models that differ in names and defaults only share one. Raises InvalidManifest
+        without weights."""
+        digest = self.manifest.model.digest[7:].lower()
+        others = [layer.digest for kind in _RUNNER for layer in self.manifest.layers if layer.media_type == kind]
+        if others:
+            digest = hashlib.sha256(" ".join([digest, *others]).encode()).hexdigest()
+        return f"model-{digest[:12]}"
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Ollama's words: `completion` or `embedding`, and `tools`, `vision`, `thinking`, `insert`."""
+        return capabilities(self.manifest, self.config, self.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +94,7 @@ class Catalog:
         self._ttl_s = ttl_s
         self._now = now
         self._models: dict[str, _Cached] = {}
-        self._params: dict[str, dict[str, Any]] = {}
+        self._blobs: dict[str, bytes] = {}
         self._entries: tuple[Entry, ...] = ()
         self._entries_until = float("-inf")
         self._flights: dict[str, asyncio.Task[Any]] = {}
@@ -122,24 +152,38 @@ class Catalog:
     async def _parse(self, name: ModelName, found: Object) -> CatalogModel:
         try:
             manifest = Manifest.from_bytes(found.data)
-            defaults = await self._defaults(manifest.layer(PARAMS))
+            defaults = await self._object(manifest.layer(PARAMS), "its parameters")
+            config = await self._object(manifest.config, "its config")
+            template = await self._blob(manifest.layer(TEMPLATE))
         except InvalidManifest as error:
             raise InvalidManifest(f"model '{name}' is damaged: {error}", param="model") from None
-        return CatalogModel(name, manifest, found.modified, defaults)
+        return CatalogModel(name, manifest, found.modified, defaults, config, template.decode("utf-8", "replace"))
 
-    async def _defaults(self, layer: Layer | None) -> dict[str, Any]:
-        if layer is None:
-            return {}
-        if layer.digest not in self._params:
-            blob = await asyncio.to_thread(self._store.get, blob_key(layer.digest))
-            try:
-                params = orjson.loads(blob.data) if blob else None
-            except orjson.JSONDecodeError:
-                params = None
-            if not isinstance(params, dict):
-                raise InvalidManifest("its parameters cannot be read")
-            self._params[layer.digest] = params
-        return self._params[layer.digest]
+    async def _object(self, layer: Layer | None, what: str) -> dict[str, Any]:
+        """A small JSON blob; an absent one is empty. Raises InvalidManifest when it cannot be read."""
+        blob = await self._blob(layer)
+        try:
+            value = orjson.loads(blob) if blob else {}
+        except orjson.JSONDecodeError:
+            value = None
+        if not isinstance(value, dict) or (layer is not None and layer.media_type == PARAMS and not blob):
+            raise InvalidManifest(f"{what} cannot be read")
+        return value
+
+    async def _blob(self, layer: Layer | None) -> bytes:
+        """A small blob, kept by its digest; empty when there is none."""
+        if layer is None or layer.size > _SMALL:
+            return b""
+        if layer.digest not in self._blobs:
+            return await self._once(layer.digest, lambda: self._fetch(layer.digest))
+        return self._blobs[layer.digest]
+
+    async def _fetch(self, digest: str) -> bytes:
+        found = await asyncio.to_thread(self._store.get, blob_key(digest))
+        if found is None:
+            return b""
+        self._blobs[digest] = found.data
+        return found.data
 
     async def _spelled(self, wanted: ModelName) -> str | None:
         """The key of the stored name that differs from a name in case only."""

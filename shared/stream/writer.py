@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
@@ -10,8 +11,9 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from shared import keys
-from shared.frames import TERMINAL, Delta, Event, Frame
+from shared.frames import OUTPUT, TERMINAL, Delta, Event, Frame, Thought, ToolDelta
 from shared.redis import UNREACHABLE
+from shared.stream.wire import Command, Wire
 
 Buffered: TypeAlias = Callable[["Pipeline"], None]
 """Adds commands that must travel with a frame."""
@@ -36,7 +38,7 @@ class FrameWriter:
     A frame is one round trip: XADD to the log and PUBLISH to the channel, in this order, so that what was heard can
     always be read again. The entry's id is the frame's position, which makes a repeat after a broken connection
     harmless and refuses a writer that has been overtaken. The log lives `run_ttl_s` from the first frame and
-    `log_ttl_s` from the last.
+    `log_ttl_s` from the last. With a `wire`, frames travel together with those of other writers.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class FrameWriter:
         *,
         run_ttl_s: int,
         log_ttl_s: int,
+        wire: Wire | None = None,
         pace_s: float = PACE_S,
         patience_s: float = 30.0,
     ) -> None:
@@ -54,6 +57,7 @@ class FrameWriter:
         self._log = keys.frame_log(job_id)
         self._channel = keys.frame_channel(job_id)
         self._attempt = attempt
+        self._wire = wire
         self._run_ttl_s = run_ttl_s
         self._log_ttl_s = log_ttl_s
         self._pace_s = pace_s
@@ -141,7 +145,7 @@ class FrameWriter:
         self, events: tuple[Event, ...], also: list[Buffered], guard: Callable[[], Awaitable[None]] | None
     ) -> None:
         data = Frame(self._attempt, self._seq, events).encode()
-        has_text = any(type(event) is Delta for event in events)
+        has_text = any(isinstance(event, OUTPUT) for event in events)
         if has_text:
             self.text_sent = True
             self._next_at = time.monotonic() + self._pace_s
@@ -151,7 +155,7 @@ class FrameWriter:
             if guard is not None:
                 await guard()
             try:
-                answer = await self._pipeline(data, has_text, self._ends(events), also).execute(raise_on_error=False)
+                answer = await self._exchange(data, has_text, self._ends(events), also)
                 break
             except UNREACHABLE:
                 if time.monotonic() > give_up_at:
@@ -162,22 +166,24 @@ class FrameWriter:
         self._seq += 1
         self.frames += 1
 
-    def _pipeline(self, data: bytes, has_text: bool, ends: bool, also: list[Buffered]) -> "Pipeline":
+    async def _exchange(self, data: bytes, has_text: bool, ends: bool, also: list[Buffered]) -> list[Any]:
         # The field tells the reaper, without decoding, whether the caller has seen text: `d` is text, `c` is not.
-        pipe = self._redis.pipeline(transaction=bool(also))
-        pipe.xadd(
-            self._log,
-            {"d" if has_text else "c": data},
-            id=f"{self._attempt}-{self._seq}",
-            maxlen=keys.LOG_MAX_FRAMES,
-            approximate=True,
-        )
-        pipe.publish(self._channel, data)
+        field = "d" if has_text else "c"
+        bound = ("MAXLEN", "~", keys.LOG_MAX_FRAMES)
+        commands: list[Command] = [
+            ("XADD", self._log, *bound, f"{self._attempt}-{self._seq}", field, data),
+            ("PUBLISH", self._channel, data),
+        ]
         if ends or self._seq == 0:
-            pipe.expire(self._log, self._log_ttl_s if ends else self._run_ttl_s)
+            commands.append(("EXPIRE", self._log, self._log_ttl_s if ends else self._run_ttl_s))
+        if self._wire is not None and not also:
+            return await self._wire.send(commands)
+        pipe = self._redis.pipeline(transaction=bool(also))
+        for command in commands:
+            pipe.execute_command(*command)
         for add in also:
             add(pipe)
-        return pipe
+        return await pipe.execute(raise_on_error=False)
 
     @staticmethod
     def _ends(events: tuple[Event, ...]) -> bool:
@@ -199,25 +205,45 @@ class FrameWriter:
 
 
 def merge(events: Sequence[Event]) -> tuple[Event, ...]:
-    """Join the text of neighbouring deltas of one choice."""
+    """Join neighbouring pieces of the same thing: text, thought, or arguments of one tool call."""
     if len(events) < 2:
         return tuple(events)
     merged: list[Event] = []
-    parts: list[str] = []
-    tokens = index = 0
-    for event in events:
-        if type(event) is Delta:
-            if parts and event.index != index:
-                merged.append(Delta("".join(parts), tokens, index))
-                parts, tokens = [], 0
-            index = event.index
-            parts.append(event.text)
-            tokens += event.tokens
-            continue
-        if parts:
-            merged.append(Delta("".join(parts), tokens, index))
-            parts, tokens = [], 0
-        merged.append(event)
-    if parts:
-        merged.append(Delta("".join(parts), tokens, index))
+    for run in _runs(events):
+        first = run[0]
+        if len(run) == 1:
+            merged.append(first)
+        elif isinstance(first, ToolDelta):
+            arguments = "".join([event.arguments for event in run])  # type: ignore[union-attr]
+            merged.append(replace(first, arguments=arguments))
+        else:
+            merged.append(_joined(run))  # type: ignore[arg-type]
     return tuple(merged)
+
+
+def _runs(events: Sequence[Event]) -> Iterator[list[Event]]:
+    run: list[Event] = []
+    for event in events:
+        if run and not _continues(run[-1], event):
+            yield run
+            run = []
+        run.append(event)
+    if run:
+        yield run
+
+
+def _continues(last: Event, event: Event) -> bool:
+    if type(event) is not type(last):
+        return False
+    if isinstance(event, ToolDelta) and isinstance(last, ToolDelta):
+        return (event.index, event.call) == (last.index, last.call) and not event.name
+    return isinstance(event, Delta | Thought) and event.index == last.index  # type: ignore[union-attr]
+
+
+def _joined(run: Sequence[Delta | Thought]) -> Delta | Thought:
+    text = "".join([event.text for event in run])
+    tokens = sum([event.tokens for event in run])
+    if isinstance(run[0], Thought):
+        return Thought(text, tokens, run[0].index)
+    logprobs = [entry for event in run if isinstance(event, Delta) for entry in event.logprobs or ()]
+    return Delta(text, tokens, run[0].index, logprobs or None)

@@ -36,7 +36,8 @@ class Window:
 def run(folder: Path, *, quick: bool) -> dict[str, Any]:
     """Measure; the results, ready for JSON."""
     with running_stack(folder, **ENVIRON, PUNA_MODEL=FAKE_MODEL, PUNA_SLOTS=str(STREAMS)) as stack:
-        return asyncio.run(_measure(Parts(stack), quick))
+        parts = Parts(stack)
+        return parts.run(_measure(parts, quick))
 
 
 async def _measure(parts: Parts, quick: bool) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """A stack to measure: the harness' processes with the product's own defaults, and how to find each of them."""
 
+import asyncio
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 
@@ -9,6 +12,8 @@ from shared.settings import Settings
 from tests.bench.client import CHAT, BenchError
 from tests.bench.cpu import children, listening_url
 from tests.harness import Process, Stack, wait_for
+
+Result = TypeVar("Result")
 
 LOAD_S = 120.0
 """The first answer comes within this (s), the load of the model included."""
@@ -41,11 +46,21 @@ class Parts:
         """By the name under which their CPU is told."""
         return {"api": self.api.pid, "worker": self.worker.pid, "valkey": self.valkey, "engine": self.engine}
 
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a measurement. A BenchError that ends it gets the end of the worker's log, which is about to go."""
+        try:
+            return asyncio.run(work)
+        except BenchError as error:
+            raise BenchError(f"{error}\n{tail(self.worker)}") from None
+
     def _first_answer(self) -> None:
         body = {"model": self._model, "messages": [{"role": "user", "content": "Hello."}], "max_tokens": 1}
         give_up_at = time.monotonic() + LOAD_S
         while True:
-            answer = httpx.post(self.url + CHAT, json=body, timeout=LOAD_S)
+            try:
+                answer = httpx.post(self.url + CHAT, json=body, timeout=LOAD_S)
+            except httpx.HTTPError as error:
+                raise BenchError(f"no answer: {error!r}\n{tail(self.worker)}") from None
             if answer.status_code == 200:
                 return
             # Until the worker has said that it is there, nothing serves the model.

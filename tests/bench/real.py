@@ -49,9 +49,9 @@ class Stage:
 
 def stages(quick: bool) -> list[Stage]:
     """The first one adds to the times to first token of the second: they need many requests, but few tokens."""
-    tokens, scale = (16, 0.17) if quick else (64, 1.0)
+    tokens, scale, rounds = (16, 0.12, 2) if quick else (64, 1.0, 3)
     seconds = {1: 30, 4: 45, 8: 40}
-    return [Stage(1, 2, 40 * scale, 10), *(Stage(n, tokens, seconds[n] * scale, 3) for n in seconds)]
+    return [Stage(1, 2, 40 * scale, 10), *(Stage(n, tokens, seconds[n] * scale, rounds) for n in seconds)]
 
 
 def run(folder: Path, gguf: Path, *, quick: bool) -> dict[str, Any]:
@@ -59,7 +59,8 @@ def run(folder: Path, gguf: Path, *, quick: bool) -> dict[str, Any]:
     environ = {**ENVIRON, "PUNA_ENGINE": "xllamacpp", "PUNA_MODEL": MODEL, "PUNA_SLOTS": str(SLOTS)}
     with running_stack(folder, **environ) as stack:
         weights.add(stack.catalog, MODEL, gguf)
-        streams = asyncio.run(_measure(Parts(stack), stages(quick)))
+        parts = Parts(stack)
+        streams = parts.run(_measure(parts, stages(quick)))
         return {"model": gguf.name, "slots": SLOTS, "streams": streams}
 
 

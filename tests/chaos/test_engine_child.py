@@ -61,7 +61,7 @@ async def running(*arguments: str, timing: Timing = QUICK, **settings: Any) -> A
 
 
 async def collect(engine: LlamaEngine, **fields: Any) -> list[Event]:
-    return [event async for batch in engine.chat(request(**fields)) for event in batch]
+    return [event async for batch in engine.run("chat", request(**fields)) for event in batch]
 
 
 def kill(engine: LlamaEngine, number: int) -> int:
@@ -97,7 +97,7 @@ async def test_an_answer_through_the_real_child() -> None:
 async def test_a_dead_child_fails_its_requests_and_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     async with running() as engine:
         seen = states(engine)
-        answer = engine.chat(request(fake={"silent_after": 2}))
+        answer = engine.run("chat", request(fake={"silent_after": 2}))
         while not any(type(event) is Delta for event in await anext(answer)):
             pass
         old = kill(engine, signal.SIGKILL)
@@ -150,7 +150,7 @@ async def test_one_that_ignores_sigterm_is_killed(caplog: pytest.LogCaptureFixtu
 async def test_stop_is_quick_and_repeatable() -> None:
     async with running() as engine:
         begin = asyncio.get_running_loop().time()
-        answer = engine.chat(request(fake={"silent_after": 0}))
+        answer = engine.run("chat", request(fake={"silent_after": 0}))
         await anext(answer)
         await engine.stop()
         await engine.stop()
@@ -181,7 +181,7 @@ async def test_an_abandoned_stop_still_stops() -> None:
 
 async def test_a_closed_generator_aborts() -> None:
     async with running() as engine:
-        answer = engine.chat(request(fake={"silent_after": 1}))
+        answer = engine.run("chat", request(fake={"silent_after": 1}))
         await anext(answer)
         await answer.aclose()
         while (stats := await fake_stats(engine))["aborted"] != 1:

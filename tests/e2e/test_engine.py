@@ -40,7 +40,7 @@ def request(prompt: str = "Say hello.", **fields: Any) -> dict[str, Any]:
 
 
 async def collect(engine: LlamaEngine, *prompt: str, **fields: Any) -> list[Event]:
-    return [event async for batch in engine.chat(request(*prompt, **fields)) for event in batch]
+    return [event async for batch in engine.run("chat", request(*prompt, **fields)) for event in batch]
 
 
 def text_of(events: list[Event], index: int = 0) -> str:
@@ -122,7 +122,7 @@ async def busy_slots(engine: LlamaEngine) -> int:
 
 
 async def test_closing_the_generator_stops_the_generation(engine: LlamaEngine) -> None:
-    answer = engine.chat(request("Count to one thousand.", max_tokens=200, logit_bias={"2": -100}))
+    answer = engine.run("chat", request("Count to one thousand.", max_tokens=200, logit_bias={"2": -100}))
     while not any(type(event) is Delta for event in await anext(answer)):
         pass
     assert await busy_slots(engine) == 1
@@ -137,7 +137,7 @@ async def test_closing_the_generator_stops_the_generation(engine: LlamaEngine) -
 
 
 async def test_stop_fails_the_request_in_flight(engine: LlamaEngine) -> None:
-    answer = engine.chat(request("Count to one thousand.", max_tokens=200, logit_bias={"2": -100}))
+    answer = engine.run("chat", request("Count to one thousand.", max_tokens=200, logit_bias={"2": -100}))
     await anext(answer)
     await engine.stop()
     with pytest.raises(EngineFailed):

@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 from shared import keys
 from shared.errors import ModelUnavailable, QueueFull
 from shared.frames import CancelledEvent, Delta, Done, Failed, Started
+from shared.queue import rq_queue
 from shared.settings import Settings
 from tests.harness import Valkey, until
 from tests.redis import looking
@@ -231,7 +232,7 @@ async def test_a_crash_before_the_first_token_runs_the_job_again(settings: Setti
 
 async def test_a_crash_after_the_first_token_is_an_error_in_the_stream(settings: Settings) -> None:
     async with consuming(settings), functions_side(settings) as services:
-        job = spec(crash_after=2, tokens=10)
+        job = spec(crash_after=5, tokens=10, rate=50)
         await submit(services, job)
         events = await events_of(services, job)
         assert sum(isinstance(event, Started) for event in events) == 1
@@ -279,6 +280,31 @@ async def test_a_job_that_names_another_function_is_never_called(settings: Setti
         consumer._wake.set()
         failed = FailedJobRegistry(queue=queue)
         await until(lambda: failed.get_job_ids() == [job.id], "the job is refused")
+
+
+async def test_the_caller_of_a_job_that_cannot_be_read_is_told(settings: Settings) -> None:
+    """In a rolling deployment, a function may know a field that the worker does not."""
+    async with consuming(settings), functions_side(settings) as services:
+        job = spec()
+        pipe = services.redis.pipeline()
+        data = Queue.prepare_data("puna.generate", args=[{**job.encode(), "newer": 1}], job_id=job.id)
+        rq_queue(QUEUE, settings.redis_url).enqueue_many([data], pipeline=pipe)
+        pipe.publish(keys.WAKE_CHANNEL, QUEUE)
+        await pipe.execute()
+        last = (await events_of(services, job))[-1]
+        assert (type(last), last.code) == (Failed, "internal_error")
+
+
+async def test_frames_of_several_jobs_travel_together(settings: Settings) -> None:
+    async with consuming(settings, slots=8) as consumer, functions_side(settings) as services:
+        jobs = [spec(tokens=500) for _ in range(8)]
+        for job in jobs:
+            await submit(services, job)
+        for job in jobs:
+            text = "".join(event.text for event in await events_of(services, job) if isinstance(event, Delta))
+            assert text == "".join(f"{k} " for k in range(500))
+        await until(lambda: not consumer._running, "all jobs are over")
+        assert consumer.executor.wire.exchanges <= consumer.executor.frames
 
 
 async def test_a_worker_that_lost_its_lease_says_no_more(settings: Settings) -> None:

@@ -46,11 +46,11 @@ class Engine(Protocol):
         """Stop the child: SIGTERM, a pause, SIGKILL. Returns when it is gone."""
         ...
 
-    def chat(self, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
-        """Run one chat request (`JobSpec.request`) and give its events in batches, one batch per network read.
+    def run(self, kind: str, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
+        """Run one request (`JobSpec.kind` and `.request`) and give its events in batches, one per network read.
 
-        Events are Progress, Delta, Finish and one final Done. Closing the generator aborts the generation.
-        Raises InvalidRequest when the engine refuses the request, EngineFailed when it dies or is not understood.
-        Silence is the caller's to bound.
+        Events are Progress, output (Delta, Thought, ToolDelta, Vectors), Finish and one final Done. Closing the
+        generator aborts the generation. Raises InvalidRequest when the engine refuses the request, EngineFailed when
+        it dies or is not understood. Silence is the caller's to bound.
         """
         ...

@@ -1,39 +1,27 @@
 """LlamaEngine: one model in a llama.cpp server, or in the fake engine, which answers alike."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import aiohttp
-import orjson
 
 from shared.errors import EngineFailed
 from shared.frames import Event
 from shared.settings import Settings
 from worker.runtime.engine import EngineState
 from worker.runtime.llama_argv import Weights, command, fingerprint
-from worker.runtime.llama_events import Answer, refusal
+from worker.runtime.llama_chat import chat
+from worker.runtime.llama_http import EngineClient
 from worker.runtime.process import EngineProcess, Timing
-from worker.runtime.sse import SSEParser
 
 CONNECT_S = 5.0
 """On loopback a connection takes microseconds; this long means that the engine's backlog is full."""
 
-_JSON = {"content-type": "application/json"}
+Run: TypeAlias = Callable[[EngineClient, Mapping[str, Any]], AsyncGenerator[list[Event], None]]
 
-
-def body_of(request: Mapping[str, Any]) -> bytes:
-    """The chat request as the engine reads it: always a stream, with usage and progress of the prompt.
-
-    `reasoning_format` none leaves thoughts in the text: frames have no other place for them.
-    """
-    body = {"reasoning_format": "none", **request}
-    if (limit := body.pop("max_completion_tokens", None)) is not None:
-        body["max_tokens"] = limit
-    body["stream"] = True
-    body["stream_options"] = {"include_usage": True}
-    body["return_progress"] = True
-    return orjson.dumps(body)
+KINDS: dict[str, Run] = {"chat": chat}
+"""What an engine is asked to do, by `JobSpec.kind`."""
 
 
 class LlamaEngine:
@@ -88,25 +76,17 @@ class LlamaEngine:
             await self._session.close()
             self._session = None
 
-    async def chat(self, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
-        """See `Engine.chat`. An engine that is not READY raises EngineFailed."""
-        url, session = self.process.url, self._session
-        if url is None or session is None:
+    async def run(self, kind: str, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
+        """See `Engine.run`. An engine that is not READY raises EngineFailed."""
+        if self.process.url is None or self._session is None:
             raise EngineFailed("the engine is not ready")
-        answer, sse = Answer(), SSEParser()
+        client = EngineClient(self.process.url, self._session, self.slots, self.process.settle)
+        batches = KINDS[kind](client, request)
         try:
-            async with session.post(f"{url}/v1/chat/completions", data=body_of(request), headers=_JSON) as response:
-                if response.status != 200:
-                    raise refusal(response.status, await response.read())
-                # Leaving this block early closes the connection, and with it ends the generation.
-                while not answer.done and (data := await response.content.readany()):
-                    if events := answer.read(sse.feed(data)):
-                        yield events
-        except (aiohttp.ClientError, OSError):
-            pass  # the same as an end without `[DONE]`
-        if not answer.done:
-            await self.process.settle()
-            raise EngineFailed("the engine stopped in the middle of the answer")
+            async for events in batches:
+                yield events
+        finally:
+            await batches.aclose()
 
     async def _healthy(self, url: str) -> bool:
         assert self._session is not None

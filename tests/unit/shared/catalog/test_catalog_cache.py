@@ -37,7 +37,9 @@ class CountedStore(DirectoryStore):
         if params:
             layers.append(Layer.of(PARAMS, params))
             self.put(blob_key(layers[-1].digest), params)
-        self.put(key, build_manifest(Layer.of(CONFIG, b"{}\n"), layers).raw)
+        config = Layer.of(CONFIG, b"{}\n")
+        self.put(blob_key(config.digest), b"{}\n")
+        self.put(key, build_manifest(config, layers).raw)
         if modified:
             os.utime(self.path(key), (modified, modified))
 
@@ -69,17 +71,17 @@ async def test_a_model_is_read_once_and_then_once_per_ttl(store: CountedStore, c
     store.add("smollm2:135m", params=b'{"stop":["x"]}\n')
     for _ in range(10):
         model = await catalog.resolve("smollm2:135m")
-    assert store.calls == {"get": 2}  # the manifest and its parameters
+    assert store.calls == {"get": 3}  # the manifest, its parameters and its config
     assert (model.id, model.owned_by, model.defaults) == ("smollm2:135m", "library", {"stop": ["x"]})
     clock.s += 1.0
     assert await catalog.resolve("library/smollm2:135m") is model
-    assert store.calls == {"get": 3}  # unchanged: only the manifest
+    assert store.calls == {"get": 4}  # unchanged: only the manifest
 
 
 async def test_many_at_once_share_one_read(store: CountedStore, catalog: Catalog) -> None:
     store.add("m")
     await asyncio.gather(*(catalog.resolve("m") for _ in range(50)))
-    assert store.calls == {"get": 1}
+    assert store.calls == {"get": 2}
 
 
 async def test_the_read_outlives_the_one_who_asked_first(store: CountedStore, catalog: Catalog) -> None:
@@ -89,7 +91,7 @@ async def test_the_read_outlives_the_one_who_asked_first(store: CountedStore, ca
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).id == "m:latest"
-    assert store.calls == {"get": 1}
+    assert store.calls == {"get": 2}
 
 
 async def test_a_change_is_seen_after_the_ttl_or_forget(store: CountedStore, catalog: Catalog, clock: Clock) -> None:
@@ -110,9 +112,9 @@ async def test_another_case_finds_the_stored_name_through_one_listing(store: Cou
     store.add("Team/SmolLM2:135M")
     model = await catalog.resolve("team/smollm2:135m")
     assert model.id == "Team/SmolLM2:135M"
-    assert store.calls == {"get": 2, "list": 1}
-    await catalog.resolve("TEAM/smollm2:135m")
     assert store.calls == {"get": 3, "list": 1}
+    await catalog.resolve("TEAM/smollm2:135m")
+    assert store.calls == {"get": 4, "list": 1}
 
 
 async def test_unknown_names_list_once_per_ttl(store: CountedStore, catalog: Catalog) -> None:
@@ -135,14 +137,14 @@ async def test_the_list_is_newest_first_and_reads_only_what_changed(
     for n, name in enumerate(("old", "new", "middle/x")):
         store.add(name, modified=1_700_000_000 + (0, 20, 10)[n])
     assert [model.id for model in await catalog.list()] == ["new:latest", "middle/x:latest", "old:latest"]
-    assert store.calls == {"list": 1, "get": 3}
+    assert store.calls == {"list": 1, "get": 4}
     await catalog.list()
-    assert store.calls == {"list": 1, "get": 3}
+    assert store.calls == {"list": 1, "get": 4}
     clock.s += 1.0
     store.add("old", weights=b"other", modified=1_700_000_030)
     newest = (await catalog.list())[0]
     assert (newest.id, newest.modified) == ("old:latest", 1_700_000_030)
-    assert store.calls == {"list": 2, "get": 4}
+    assert store.calls == {"list": 2, "get": 5}
 
 
 async def test_an_empty_catalog_lists_nothing(catalog: Catalog) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import ContextLengthExceeded, EngineFailed, InvalidRequest
 from shared.frames import Delta, Done, Finish, Progress
-from worker.runtime.llama import body_of
+from worker.runtime.llama_chat import body_of
 from worker.runtime.llama_events import Answer, refusal
 
 
@@ -115,7 +115,7 @@ def test_other_refusals(status: int, body: bytes, kind: type[Exception]) -> None
 
 def test_the_body_is_always_a_stream_with_usage() -> None:
     request = {"messages": [], "max_completion_tokens": 5, "seed": 1, "stream": False, "stop": ["x"]}
-    body = orjson.loads(body_of(request))
+    body = body_of(request)
     assert body["stream"] is True
     assert body["stream_options"] == {"include_usage": True}
     assert body["max_tokens"] == 5
