@@ -73,7 +73,12 @@ class Valkey:
         wait_for(self._answers, "Valkey answers PING")
 
     def kill(self) -> None:
+        """SIGKILL, once the append-only file holds what was written so far: a write may wait for a running fsync."""
         assert self._process is not None
+        client = self.client()
+        client.set("test:written", 1)
+        client.execute_command("WAITAOF", 1, 0, 5000)
+        client.close()
         self._process.kill()
         self._process.wait()
 
