@@ -36,6 +36,11 @@ def cancel_flag(job_id: str) -> str:
     return f"puna:cancel:{job_id}"
 
 
+def image(sha256: str) -> str:
+    """String: an image that jobs refer to, for the life of the last of them. Named by its content, so never changed."""
+    return f"puna:image:{sha256}"
+
+
 def admitted(queue: str) -> str:
     """Sorted set: admissions not submitted yet, job id → when the reservation lapses (ms)."""
     return f"puna:admitted:{queue}"

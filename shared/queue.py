@@ -5,6 +5,7 @@ The description names the job only, because RQ prints and stores it.
 """
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -38,16 +39,22 @@ class JobQueue:
         self._scripts = scripts
         self._settings = settings
 
-    async def submit(self, spec: JobSpec) -> None:
-        """Queue an admitted job and wake a worker: one round trip, all or nothing. May be repeated safely."""
+    async def submit(self, spec: JobSpec, blobs: Mapping[str, bytes] | None = None) -> None:
+        """Queue an admitted job and wake a worker: one round trip, all or nothing. May be repeated safely.
+
+        `blobs` are the images that the job refers to, by their sha256 in hex.
+        """
+        ttl_s = math.ceil(self._settings.request_timeout_s + self._settings.lease_s)
         pipe = self._redis.pipeline(transaction=True)
+        for digest, blob in (blobs or {}).items():
+            pipe.set(keys.image(digest), blob, ex=ttl_s)
         data = Queue.prepare_data(
             GENERATE,
             args=[spec.encode()],
             job_id=spec.id,
             description=f"{GENERATE} {spec.id}",
             timeout=math.ceil(self._settings.request_timeout_s),
-            ttl=math.ceil(self._settings.request_timeout_s + self._settings.lease_s),
+            ttl=ttl_s,
             result_ttl=0,
             failure_ttl=math.ceil(self._settings.failure_ttl_s),
             retry=Retry(max=self._settings.retries, enqueue_at_front=True) if self._settings.retries else None,

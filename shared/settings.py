@@ -4,10 +4,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from shared.errors import PunaError
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 
 class SettingError(PunaError):
@@ -54,8 +57,25 @@ def _level(text: str) -> str:
     return text.lower()
 
 
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "on", "off", "yes", "no"):
+        raise ValueError("must be true or false")
+    return text.lower() in ("true", "1", "on", "yes")
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _models(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(_words(text)))
+    if not names:
+        raise ValueError("must name at least one model")
+    return names
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(word) for word in _words(text))
 
 
 def _path(text: str) -> Path:
@@ -85,7 +105,12 @@ class Settings:
         "Model catalog: a directory or `s3://bucket/prefix`. Empty: `$PUNA_HOME/models`.",
     )
     s3_endpoint: str = _setting("PUNA_S3_ENDPOINT", "", str, "Endpoint of an S3 server other than AWS.")
-    model: str = _setting("PUNA_MODEL", "smollm2:135m", str, "The model a worker loads and serves.")
+    models: tuple[str, ...] = _setting(
+        "PUNA_MODEL",
+        ("smollm2:135m", "all-minilm"),
+        _models,
+        "The models to serve, separated by commas: `make run` starts a worker for each; a worker serves the first.",
+    )
     engine: str = _setting(
         "PUNA_ENGINE",
         "xllamacpp",
@@ -96,6 +121,12 @@ class Settings:
     context: int = _setting("PUNA_CONTEXT", 4096, _positive, "Context length of each slot, in tokens.")
     threads: int = _setting("PUNA_THREADS", 0, _natural, "Engine threads; 0 is one less than the cores, at least 1.")
     gpu_layers: int = _setting("PUNA_GPU_LAYERS", -1, int, "Layers kept on the GPU; -1 is as many as fit.")
+    completions_template: bool = _setting(
+        "PUNA_COMPLETIONS_TEMPLATE",
+        False,
+        _switch,
+        "1: `/v1/completions` wraps a text prompt as a user message in the model's template, as Ollama does.",
+    )
     queue_max: int = _setting("PUNA_QUEUE_MAX", 512, _positive, "Requests that may wait for one model; more get 429.")
     request_timeout_s: float = _setting(
         "PUNA_REQUEST_TIMEOUT", 600.0, _seconds, "Deadline of a request, from acceptance to its last token."
@@ -130,6 +161,22 @@ class Settings:
         "PUNA_COMMENT", 10.0, _seconds, "How often a waiting stream gets a comment line to keep it open."
     )
     max_body: int = _setting("PUNA_MAX_BODY", 6_000_000, _positive, "Largest request body.")
+    images_max: int = _setting("PUNA_IMAGES_MAX", 16, _positive, "Images one request may have.")
+    image_bytes: int = _setting("PUNA_IMAGE_BYTES", 10_000_000, _positive, "Largest image file.")
+    images_bytes: int = _setting(
+        "PUNA_IMAGES_BYTES", 32_000_000, _positive, "Largest size of one request's image files together."
+    )
+    image_pixels: int = _setting("PUNA_IMAGE_PIXELS", 25_000_000, _positive, "Most pixels of an image.")
+    image_timeout_s: float = _setting(
+        "PUNA_IMAGE_TIMEOUT", 10.0, _seconds, "Longest download of an image URL, with its redirects."
+    )
+    image_http: bool = _setting("PUNA_IMAGE_HTTP", False, _switch, "1: image URLs may be `http` as well as `https`.")
+    image_networks: tuple[Network, ...] = _setting(
+        "PUNA_IMAGE_NETWORKS",
+        (),
+        _networks,
+        "Networks besides the public internet that image URLs may lead to (`10.1.0.0/16`), separated by commas.",
+    )
     origins: tuple[str, ...] = _setting(
         "PUNA_ORIGINS",
         (),
@@ -143,6 +190,11 @@ class Settings:
         "Further `Host` names accepted while listening on loopback, separated by commas.",
     )
     log_level: str = _setting("PUNA_LOG_LEVEL", "info", _level, "`debug`, `info`, `warning` or `error`.")
+
+    @property
+    def model(self) -> str:
+        """The model that a worker loads and serves."""
+        return self.models[0]
 
     @property
     def catalog_url(self) -> str:
@@ -173,7 +225,7 @@ def _parse(item: "Field[Any]", text: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @cache

@@ -25,6 +25,7 @@ from shared.settings import Settings
 from shared.stream.wire import Wire
 from shared.stream.writer import PACE_COLLECTED_S, PACE_S, Fenced, FrameWriter
 from worker.claim import Claim, Stop
+from worker.images import with_images
 from worker.leases import Leases
 from worker.runtime.engine import Engine, EngineState
 
@@ -133,7 +134,7 @@ class Executor:
         writer.put([Progress("prefill")])
 
     async def _relay(self, claim: Claim, writer: FrameWriter) -> list[Event]:
-        batches = self._engine.run(claim.spec.kind, claim.spec.request)
+        batches = self._engine.run(claim.spec.kind, await with_images(self._redis, claim.spec.request))
         silence = self._settings.first_token_timeout_s
         try:
             while True:

@@ -5,10 +5,13 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from shared import lifeline, logs
+from shared.catalog.capabilities import is_jinja
 from shared.catalog.catalog import Catalog, CatalogModel
+from shared.catalog.manifest import PROJECTOR, TEMPLATE
 from shared.catalog.store import Store, open_store
 from shared.catalog.weights import Weights as WeightsOnDisk
 from shared.errors import PunaError
@@ -41,6 +44,8 @@ async def serve(settings: Settings) -> None:
     store = open_store(settings)
     model = await Catalog(store).resolve(settings.model)
     weights = await asyncio.to_thread(_weights, settings, store, model)
+    if weights.embedding:
+        settings = replace(settings, context=_longest_input(settings, model))
     engine = LlamaEngine(settings, weights)
     consumer = Consumer(settings, engine, model=model.id, queue=model.queue)
     loop = asyncio.get_running_loop()
@@ -56,10 +61,25 @@ async def serve(settings: Settings) -> None:
 
 def _weights(settings: Settings, store: Store, model: CatalogModel) -> Weights:
     layer = model.manifest.model
+    embedding = "embedding" in model.capabilities and "completion" not in model.capabilities
     if engine_words(settings)[0] == FAKE:
-        return Weights(settings.home, layer.digest)
-    folder = settings.home / "weights"
-    return Weights(WeightsOnDisk(store, folder).weights_path(model), layer.digest)
+        return Weights(settings.home, layer.digest, embedding=embedding)
+    disk = WeightsOnDisk(store, settings.home / "weights")
+    projector, template = model.manifest.layer(PROJECTOR), model.manifest.layer(TEMPLATE)
+    return Weights(
+        disk.weights_path(model),
+        layer.digest,
+        mmproj=disk.blob_path(projector) if projector else None,
+        # Another template language is Ollama's own: the weights' template serves then.
+        template=disk.blob_path(template) if template and is_jinja(model.template) else None,
+        embedding=embedding,
+    )
+
+
+def _longest_input(settings: Settings, model: CatalogModel) -> int:
+    """Tokens. A model that embeds says what it was made for, and an engine must hold that much in one step."""
+    told = model.defaults.get("num_ctx") or model.config.get("context_length")
+    return min(told, settings.context) if isinstance(told, int) and told > 0 else settings.context
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

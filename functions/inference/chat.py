@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request, Response
 from functions.authenticate import authenticate
 from functions.body import read_body
 from functions.disconnect import ClientGone, unless_gone
+from functions.inference.chat_object import completion
 from functions.inference.chunks import ChatChunks
 from functions.inference.collect import collect
-from functions.inference.generate import generation, new_spec
+from functions.inference.generate import generation
+from functions.inference.prepare import Ask, Prepared, prepare_with_images
 from functions.inference.sse import Chunks, EventStream
 from functions.services import Services
-from shared.job import JobSpec
 from shared.limits import Tenant
 from shared.schema import chat
 from shared.schema.body import parse_json
@@ -37,23 +38,12 @@ async def create(request: Request) -> Response:
     tenant = authenticate(request)
     asked = chat.parse(parse_json(await read_body(request, services.settings.max_body)))
     plain = asked.engine_request()
-    model = await services.catalog.resolve(asked.model)
-    spec = new_spec(
-        services,
-        model,
-        name=asked.model,
-        kind="chat",
-        request=plain,
-        stream=asked.stream,
-        tenant=tenant,
-        user=asked.user,
-        request_id=request.scope["puna.request_id"],
-        traceparent=request.headers.get("traceparent"),
-    )
+    ask = Ask("chat", asked.model, plain, stream=asked.stream, user=asked.user, features=asked.features(plain))
+    job = await prepare_with_images(request, services, tenant, ask)
     if asked.stream:
-        return EventStream(lambda: _stream(services, spec, tenant, include_usage=asked.include_usage))
+        return EventStream(lambda: _stream(services, job, tenant, include_usage=asked.include_usage))
     try:
-        body = await unless_gone(request.receive, _whole(services, spec, tenant))
+        body = await unless_gone(request.receive, _whole(services, job, tenant))
     except ClientGone:
         return Response(status_code=499)
     return Response(orjson.dumps(body), media_type="application/json")
@@ -61,29 +51,12 @@ async def create(request: Request) -> Response:
 
 @asynccontextmanager
 async def _stream(
-    services: Services, spec: JobSpec, tenant: Tenant, *, include_usage: bool
+    services: Services, job: Prepared, tenant: Tenant, *, include_usage: bool
 ) -> AsyncGenerator[Chunks, None]:
-    async with generation(services, spec, tenant) as events:
-        yield ChatChunks(spec, include_usage=include_usage).relay(events)
+    async with generation(services, job.spec, tenant, job.blobs) as events:
+        yield ChatChunks(job.spec, include_usage=include_usage).relay(events)
 
 
-async def _whole(services: Services, spec: JobSpec, tenant: Tenant) -> dict[str, Any]:
-    async with generation(services, spec, tenant) as events:
-        answer = await collect(events)
-    return {
-        "id": f"chatcmpl-{spec.id}",
-        "object": "chat.completion",
-        "created": int(spec.created),
-        "model": spec.model,
-        "system_fingerprint": answer.fingerprint,
-        "choices": [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": choice.finish_reason,
-            }
-            for index, choice in sorted(answer.choices.items())
-        ],
-        "usage": answer.usage,
-    }
+async def _whole(services: Services, job: Prepared, tenant: Tenant) -> dict[str, Any]:
+    async with generation(services, job.spec, tenant, job.blobs) as events:
+        return completion(job.spec, await collect(events))

@@ -1,16 +1,17 @@
 """Chat chunks: the events of a generation as `chat.completion.chunk` objects (OpenAI API reference, "Streaming").
 
-Order: text, the first piece with the role; per choice a chunk with the finish reason; the usage, if asked for;
-`[DONE]`. Tokens that travelled in one frame travel in one chunk.
+Order: per choice its thoughts, its text, its tool calls, the first piece with the role; a chunk with the finish
+reason; then the usage, if asked for; `[DONE]`. Tokens that travelled in one frame travel in one chunk.
 """
 
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from functions.inference.chat_object import logprobs
 from functions.inference.collect import usage
 from functions.inference.generate import Events
 from functions.inference.sse import DONE, comment, data
-from shared.frames import Delta, Done, Event, Finish, Progress, Started
+from shared.frames import Delta, Done, Event, Finish, Progress, Started, Thought, ToolDelta
 from shared.job import JobSpec
 
 
@@ -26,7 +27,10 @@ class ChatChunks:
             "system_fingerprint": None,
         }
         self._include_usage = include_usage
-        self._begun: set[int] = set()
+        self._opened = 0
+        """Choices whose role has been said: all below this index."""
+        self._said: set[int] = set()
+        """Choices with text or a tool call."""
         self._waiting_for = "queued"
 
     async def relay(self, events: Events) -> AsyncGenerator[bytes, None]:
@@ -41,29 +45,59 @@ class ChatChunks:
 
     def _chunk(self, event: Event) -> bytes:
         match event:
-            case Delta(text, _, index):
-                return self._choice(index, {"content": text}, None)
+            case Delta(text, _, index, entries):
+                self._said.add(index)
+                return self._choice(index, {"content": text}, entries=entries)
+            case Thought(text, _, index):
+                return self._choice(index, {"reasoning": text, "reasoning_content": text})
+            case ToolDelta():
+                return self._call(event)
             case Started(_, fingerprint):
                 self._frame["system_fingerprint"] = fingerprint
                 self._waiting_for = "prefill"
             case Progress(stage):
                 self._waiting_for = stage
             case Finish(reason, index):
-                # An answer without a token still opens with the role.
-                opening = b"" if index in self._begun else self._choice(index, {"content": ""}, None)
-                return opening + self._choice(index, {}, reason)
+                # An answer without text or calls is an empty text, not none.
+                empty = b"" if index in self._said else self._choice(index, {"content": ""})
+                return empty + self._choice(index, {}, reason)
             case Done() if self._include_usage:
                 return data({**self._frame, "choices": [], "usage": usage(event)}) + DONE
             case Done():
                 return DONE
         return b""
 
-    def _choice(self, index: int, delta: dict[str, str], reason: str | None) -> bytes:
-        if index not in self._begun:
-            self._begun.add(index)
+    def _call(self, piece: ToolDelta) -> bytes:
+        call: dict[str, Any] = {"index": piece.call, "function": {"arguments": piece.arguments}}
+        if piece.id:
+            call |= {"id": piece.id, "type": "function"}
+            call["function"]["name"] = piece.name
+        words = {} if piece.index in self._said or piece.index < self._opened else {"content": None}
+        self._said.add(piece.index)
+        return self._choice(piece.index, {**words, "tool_calls": [call]})
+
+    def _choice(
+        self,
+        index: int,
+        delta: dict[str, Any],
+        reason: str | None = None,
+        entries: list[dict[str, Any]] | None = None,
+    ) -> bytes:
+        # The SDK's accumulator appends a choice that it has not seen: they must open in the order of their indexes.
+        opening = b""
+        while self._opened <= index:
             self._waiting_for = "generating"
-            delta = {"role": "assistant", **delta}
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+            if self._opened == index:
+                delta = {"role": "assistant", **delta}
+            else:
+                opening += self._data(self._opened, {"role": "assistant"}, None, None)
+            self._opened += 1
+        return opening + self._data(index, delta, reason, entries)
+
+    def _data(
+        self, index: int, delta: dict[str, Any], reason: str | None, entries: list[dict[str, Any]] | None
+    ) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs(entries), "finish_reason": reason}
         chunk = {**self._frame, "choices": [choice]}
         if self._include_usage:
             chunk["usage"] = None

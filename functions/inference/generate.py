@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -59,15 +59,17 @@ def new_spec(
 
 
 @asynccontextmanager
-async def generation(services: Services, spec: JobSpec, tenant: Tenant) -> AsyncGenerator[Events, None]:
-    """Queue a job and follow it. Leaving before its terminal frame cancels it.
+async def generation(
+    services: Services, spec: JobSpec, tenant: Tenant, blobs: Mapping[str, bytes] | None = None
+) -> AsyncGenerator[Events, None]:
+    """Queue a job and follow it. Leaving before its terminal frame cancels it. `blobs` are the images it refers to.
 
     Raises QueueFull, ModelUnavailable or ServiceUnavailable before anything is queued.
     """
     reader = FrameReader(services.redis, services.subscriptions, spec.id)
     follower = _Follower(services, spec, reader)
     try:
-        await _submit(services, spec, tenant, reader)
+        await _submit(services, spec, tenant, reader, blobs)
         follower.over = False
         events = follower.events()
         try:
@@ -78,7 +80,9 @@ async def generation(services: Services, spec: JobSpec, tenant: Tenant) -> Async
         await asyncio.shield(follower.leave())
 
 
-async def _submit(services: Services, spec: JobSpec, tenant: Tenant, reader: FrameReader) -> None:
+async def _submit(
+    services: Services, spec: JobSpec, tenant: Tenant, reader: FrameReader, blobs: Mapping[str, bytes] | None
+) -> None:
     subscribing = asyncio.create_task(reader.open())
     try:
         async with asyncio.timeout(services.settings.comment_s):
@@ -91,7 +95,7 @@ async def _submit(services: Services, spec: JobSpec, tenant: Tenant, reader: Fra
                 queue_max=services.settings.queue_max,
             )
             await subscribing
-            await services.queue.submit(spec)
+            await services.queue.submit(spec, blobs)
     except (*UNREACHABLE, TimeoutError):
         raise ServiceUnavailable("the queue cannot be reached; try again", retry_after_s=2) from None
     finally:

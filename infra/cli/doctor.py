@@ -83,20 +83,26 @@ def port(chosen: Settings) -> Check:
     return Check("port", f"{chosen.port or 'any'}, free")
 
 
-def model(chosen: Settings) -> Check:
-    """Whether the model to serve is in the catalog. A catalog that is not there yet is not created."""
+def models(chosen: Settings) -> Check:
+    """Whether the models to serve are in the catalog: all of them, or the first that is not."""
+    checks = [model(chosen, name) for name in chosen.models]
+    return next((check for check in checks if not check.ok), Check("model", "; ".join(each.found for each in checks)))
+
+
+def model(chosen: Settings, name: str) -> Check:
+    """Whether one is. A catalog that is not there yet is not created."""
     from shared.catalog.catalog import Catalog
     from shared.catalog.store import open_store
 
-    missing = Check("model", chosen.model, "it is not in the catalog: `puna serve` fetches the default models")
+    missing = Check("model", name, "it is not in the catalog: `puna serve` fetches the default models")
     if "://" not in chosen.catalog_url and not Path(chosen.catalog_url).is_dir():
         return missing
     try:
-        found = asyncio.run(Catalog(open_store(chosen)).resolve(chosen.model))
+        found = asyncio.run(Catalog(open_store(chosen)).resolve(name))
     except NotFound:
         return missing
     except PunaError as error:
-        return Check("model", chosen.model, error.message)
+        return Check("model", name, error.message)
     return Check("model", f"{found.id}, {size(found.manifest.size)}")
 
 
@@ -129,7 +135,7 @@ def _redis(url: str) -> Check:
     return Check("redis", "REDIS_URL answers")
 
 
-CHECKS: tuple[Callable[[Settings], Check], ...] = (python, home, port, queue_server, engine, model, stack)
+CHECKS: tuple[Callable[[Settings], Check], ...] = (python, home, port, queue_server, engine, models, stack)
 
 
 def line(check: Check) -> Text:

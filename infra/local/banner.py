@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 
 
 def curl(url: str, model: str) -> str:
@@ -11,14 +12,14 @@ def curl(url: str, model: str) -> str:
     return f"curl -N {url}/v1/chat/completions {header} -d {shlex.quote(json.dumps(body))}"
 
 
-def banner(url: str, model: str, logs: str) -> str:
-    """The text that is printed when the stack answers."""
+def banner(url: str, models: Sequence[str], logs: str) -> str:
+    """The text that is printed when the stack answers; the first model is the one to chat with."""
     return "\n".join(
         (
             "",
-            f"Puna is ready at {url} with {model}. Ctrl-C stops it; logs are in {logs}.",
+            f"Puna is ready at {url} with {', '.join(models)}. Ctrl-C stops it; logs are in {logs}.",
             "",
-            f"  {curl(url, model)}",
+            f"  {curl(url, models[0])}",
             "",
             f'  OpenAI(base_url="{url}/v1", api_key="puna")',
             "",

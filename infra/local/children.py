@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.local import valkey
@@ -31,8 +31,17 @@ def queue(settings: Settings, socket: Path, folder: Path) -> ChildSpec:
     return ChildSpec("queue", command, {"PATH": os.defpath}, settings.drain_s + GRACE_S)
 
 
-def worker(settings: Settings, environ: Mapping[str, str]) -> ChildSpec:
-    return ChildSpec("worker", python("-m", "worker"), environ, settings.drain_s + GRACE_S)
+def workers(settings: Settings, environ: Mapping[str, str], models: Sequence[str]) -> list[ChildSpec]:
+    """`worker`, `worker-2`, …: a process serves one model."""
+    return [
+        ChildSpec(
+            f"worker-{number}" if number > 1 else "worker",
+            python("-m", "worker"),
+            {**environ, "PUNA_MODEL": model},
+            settings.drain_s + GRACE_S,
+        )
+        for number, model in enumerate(models, 1)
+    ]
 
 
 def api(settings: Settings, environ: Mapping[str, str], fd: int) -> ChildSpec:

@@ -8,7 +8,7 @@ from infra.local.home import Home
 from infra.local.process import born, stop_strange
 
 ORDER = ("api", "worker", "queue")
-"""As in an orderly stop: the API and the worker still need the queue to end well."""
+"""As in an orderly stop: the API and the workers still need the queue to end well."""
 
 
 def clear(home: Home, grace_s: float, say: Callable[[str], None]) -> None:
@@ -19,7 +19,7 @@ def clear(home: Home, grace_s: float, say: Callable[[str], None]) -> None:
     """
     left = record.read(home.record)
     pids, marks = (left.pids, left.born) if left else ({}, {})
-    for name in ORDER:
+    for name in sorted(pids, key=_turn):
         pid, mark = pids.get(name), marks.get(name)
         if pid and mark and born(pid) == mark:
             say(f"stopping {name} (pid {pid}), left by a run that was killed")
@@ -29,3 +29,9 @@ def clear(home: Home, grace_s: float, say: Callable[[str], None]) -> None:
     if asyncio.run(valkey.stop_orphan(home)):
         say("stopped a queue server that nobody owned")
     record.remove(home.record)
+
+
+def _turn(name: str) -> int:
+    """`worker-2` has the turn of `worker`; what has none comes first."""
+    role = name.partition("-")[0]
+    return ORDER.index(role) if role in ORDER else -1

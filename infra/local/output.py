@@ -37,7 +37,8 @@ class Output:
         """Write one line of the part `name`; with `shown` False to its file only."""
         self._file(name).handle(logging.makeLogRecord({"msg": text}))
         if shown:
-            self._print(Text.assemble((f"{name:<6} |", STYLES.get(name, "dim")), " ", text))
+            style = STYLES.get(name.partition("-")[0], "dim")
+            self._print(Text.assemble((f"{name:<6} |", style), " ", text))
 
     def plain(self, text: str) -> None:
         """Write to the terminal as it is, and to no file."""

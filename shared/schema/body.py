@@ -4,7 +4,7 @@ Every field of the OpenAI schema is in one of three groups: built (checked by a 
 value asks for nothing) or unknown (refused). Nothing is dropped in silence.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import orjson
@@ -46,7 +46,7 @@ def validate(model: type[Schema], body: Mapping[str, Any], not_built: Mapping[st
         if name in model.model_fields:
             known[name] = value
         elif name not in not_built:
-            raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+            raise unknown(name)
         elif not not_built[name](value):
             raise UnsupportedParameter(f"Unsupported parameter: '{name}' is not supported with this value.", param=name)
     try:
@@ -59,11 +59,48 @@ def _invalid(error: ValidationError) -> InvalidRequest:
     first = error.errors(include_url=False, include_input=False)[0]
     param = param_of(first["loc"])
     if first["type"] == "missing":
-        return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+        return missing(param)
     if first["type"] == "extra_forbidden":
-        return InvalidRequest(f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+        return unknown(param)
     reason = first["msg"].removeprefix("Value error, ")
-    return InvalidRequest(f"Invalid value for '{param}': {reason[:1].lower()}{reason[1:]}.", param=param)
+    return wrong(param, f"{reason[:1].lower()}{reason[1:]}")
+
+
+def wrong(param: str, reason: str) -> InvalidRequest:
+    """A value that cannot be."""
+    return InvalidRequest(f"Invalid value for '{param}': {reason}.", param=param)
+
+
+def missing(param: str) -> InvalidRequest:
+    """A field that must be there."""
+    return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+
+
+def unknown(param: str) -> InvalidRequest:
+    """A field that nobody knows."""
+    return InvalidRequest(f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+
+
+def object_at(value: Any, param: str, known: Collection[str]) -> dict[str, Any]:
+    """An object inside a body, of known fields, without its nulls. Raises InvalidRequest."""
+    if not isinstance(value, dict):
+        raise wrong(param, f"expected an object, not {json_type(value)}")
+    present = {name: each for name, each in value.items() if each is not None}
+    for name in present:
+        if name not in known:
+            raise unknown(f"{param}.{name}")
+    return present
+
+
+def string_at(value: Any, param: str) -> str:
+    """A string that is not empty; None is a missing one. Raises InvalidRequest."""
+    if value is None:
+        raise missing(param)
+    if not isinstance(value, str):
+        raise wrong(param, f"expected a string, not {json_type(value)}")
+    if not value:
+        raise wrong(param, "an empty string")
+    return value
 
 
 def param_of(location: tuple[int | str, ...]) -> str:

@@ -2,45 +2,41 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from shared.errors import InvalidRequest
-from shared.schema.body import AsksNothing, Body, nothing, validate
+from shared.images.refs import images_of
+from shared.schema.body import AsksNothing, Body, nothing, validate, wrong
 from shared.schema.messages import normalise
+from shared.schema.options import INTEGERS
+from shared.schema.reasoning import effort_of
+from shared.schema.response_format import response_format_of
+from shared.schema.sampling import Sampling
+from shared.schema.tools import choose, tools_of
 
 NOT_BUILT: dict[str, AsksNothing] = {
     "audio": nothing(),
     "function_call": nothing("none", "auto"),
     "functions": nothing([]),
-    "logit_bias": nothing({}),
-    "logprobs": nothing(False),
-    "metadata": nothing({}),
     "modalities": nothing(["text"]),
     "moderation": nothing(),
-    "n": nothing(1),
-    "parallel_tool_calls": nothing(True, False),
     "prediction": nothing(),
-    "prompt_cache_key": nothing(""),
     "prompt_cache_options": nothing({}),
     "prompt_cache_retention": nothing("in_memory"),
-    "reasoning_effort": nothing(""),
-    "response_format": nothing({"type": "text"}),
-    "safety_identifier": nothing(""),
     "service_tier": nothing("auto", "default"),
     "store": nothing(False),
-    "tool_choice": nothing("none", "auto"),
-    "tools": nothing([]),
-    "top_logprobs": nothing(),
     "verbosity": nothing("medium"),
     "web_search_options": nothing(),
 }
-"""Fields of the OpenAI schema that are not built yet, each with the values that ask for nothing."""
+"""Fields of the OpenAI schema that are not built, each with the values that ask for nothing."""
 
-_ENGINE_INTEGERS = 2**31 - 1
-"""llama.cpp counts tokens in 32 bits with a sign."""
-
-_ENGINE_SEEDS = 2**32 - 1
-"""llama.cpp keeps a seed in 32 bits and takes the highest one to mean "random"."""
+_Short = Annotated[str, Field(max_length=64)]
+_Objects = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}})]
+_Object = Annotated[Any, WithJsonSchema({"type": "object"})]
+_Choice = Annotated[
+    Any, WithJsonSchema({"anyOf": [{"type": "string", "enum": ["none", "auto", "required"]}, {"type": "object"}]})
+]
+_String = Annotated[Any, WithJsonSchema({"type": "string"})]
 
 
 class StreamOptions(Body):
@@ -55,69 +51,90 @@ class StreamOptions(Body):
         return value
 
 
-class ChatRequest(Body):
-    """What a caller may send. Ranges are OpenAI's."""
+class ChatRequest(Sampling):
+    """What a caller may send. `metadata`, `safety_identifier` and `prompt_cache_key` are checked and have no effect:
+    nothing is stored that they could label, and the prompt cache is shared by all."""
 
     model: Annotated[str, Field(min_length=1)]
-    messages: list[Any]
+    messages: Annotated[list[Any], WithJsonSchema({"type": "array", "items": {"type": "object"}, "minItems": 1})]
     stream: bool = False
     stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=_ENGINE_INTEGERS)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=_ENGINE_INTEGERS)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: str | list[str] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    user: Annotated[str, Field(max_length=512)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=INTEGERS)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    response_format: _Object = None
+    tools: _Objects = None
+    tool_choice: _Choice = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: _String = None
+    reasoning: _Object = None
+    metadata: Annotated[dict[_Short, Annotated[str, Field(max_length=512)]], Field(max_length=16)] | None = None
+    safety_identifier: _Short | None = None
+    prompt_cache_key: str | None = None
 
     @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     def engine_request(self) -> dict[str, Any]:
-        """What the engine is asked: only what the caller set, so that the model's own defaults stay in force."""
+        """What the engine is asked: only what the caller set, so that the model's own defaults stay in force.
+
+        Raises InvalidRequest or UnsupportedParameter with `param`.
+        """
         asked = {
             "messages": normalise(self.messages),
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_completion_tokens or self.max_tokens,
-            "seed": None if self.seed is None else self.seed % _ENGINE_SEEDS,
-            "stop": [self.stop] if isinstance(self.stop, str) else self.stop,
-            "frequency_penalty": self.frequency_penalty,
-            "presence_penalty": self.presence_penalty,
+            **self.sampling(),
+            **self._logprobs(),
+            **self._tools(),
+            "response_format": None if self.response_format is None else response_format_of(self.response_format),
+            "reasoning_effort": effort_of(self.reasoning_effort, self.reasoning)[0],
         }
         return {name: value for name, value in asked.items() if value is not None}
 
+    def features(self, asked: dict[str, Any]) -> dict[str, str]:
+        """What a model must be capable of for an engine's request, each with the field that asks for it."""
+        image = next((param for param, _ in images_of(asked["messages"])), None)
+        effort, param = effort_of(self.reasoning_effort, self.reasoning)
+        needs = {
+            "tools": "tools" if "tools" in asked else None,
+            "vision": image,
+            "thinking": param if effort not in (None, "none") else None,
+        }
+        return {capability: field for capability, field in needs.items() if field is not None}
+
+    def _logprobs(self) -> dict[str, Any]:
+        if self.top_logprobs is not None:
+            if not 0 <= self.top_logprobs <= 20:
+                raise InvalidRequest("top_logprobs must be between 0 and 20", param="top_logprobs")
+            if not self.logprobs:
+                raise wrong("top_logprobs", "it is only allowed when 'logprobs' is true")
+        return {"logprobs": True, "top_logprobs": self.top_logprobs} if self.logprobs else {}
+
+    def _tools(self) -> dict[str, Any]:
+        tools, choice = choose([] if self.tools is None else tools_of(self.tools), self.tool_choice)
+        if not tools:
+            return {}
+        return {"tools": tools, "tool_choice": choice, "parallel_tool_calls": self.parallel_tool_calls}
+
 
 def parse(body: dict[str, Any]) -> ChatRequest:
-    """A checked request. Raises InvalidRequest or UnsupportedParameter with `param`."""
+    """A request whose simple fields are checked; `engine_request` checks the rest.
+
+    Raises InvalidRequest or UnsupportedParameter with `param`.
+    """
     if not body.get("model"):
         raise InvalidRequest("model is required", param="model", code="missing_required_parameter")
     if body.get("messages") is None:
         raise InvalidRequest("[] is too short - 'messages'", param="messages", code="missing_required_parameter")
-    _check_stop(body.get("stop"))
     request = validate(ChatRequest, body, NOT_BUILT)
     if request.stream_options is not None and not request.stream:
         raise InvalidRequest("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
-    limits = (request.max_tokens, request.max_completion_tokens)
-    if None not in limits and limits[0] != limits[1]:
+    limit = request.max_completion_tokens
+    if limit is None:
+        return request
+    if request.max_tokens not in (None, limit):
         raise InvalidRequest(
             "'max_tokens' and 'max_completion_tokens' differ; 'max_tokens' is deprecated, leave it out.",
             param="max_tokens",
         )
-    return request
-
-
-def _check_stop(stop: Any) -> None:
-    """By hand: a model's message about a union names its branches, not the fault."""
-    if stop is None:
-        return
-    stops = [stop] if isinstance(stop, str) else stop
-    if not isinstance(stops, list) or not all(isinstance(each, str) for each in stops):
-        raise InvalidRequest("Invalid value for 'stop': expected a string or an array of strings.", param="stop")
-    if "" in stops:
-        raise InvalidRequest("Invalid value for 'stop': a sequence must not be empty.", param="stop")
-    if len(stops) > 4:
-        raise InvalidRequest(f"Invalid value for 'stop': {len(stops)} sequences; at most 4 are allowed.", param="stop")
+    return request.model_copy(update={"max_tokens": limit})

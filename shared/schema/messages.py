@@ -3,90 +3,101 @@
 from typing import Any
 
 from shared.errors import InvalidRequest, UnsupportedParameter
-from shared.schema.body import json_type
+from shared.schema.body import json_type, missing, string_at, unknown
+from shared.schema.content import content_of
+from shared.schema.tool_calls import tool_calls_of
 
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 """Roles taken, and what the model's template knows them as. OpenAI's `developer` replaces `system`."""
 
-_FIELDS = {"role", "content", "name"}
+_FIELDS = {
+    "system": ("role", "content", "name"),
+    "user": ("role", "content", "name"),
+    "assistant": ("role", "content", "name", "tool_calls", "reasoning", "reasoning_content"),
+    "tool": ("role", "content", "name", "tool_call_id"),
+}
+"""Fields of a message, by its role."""
 
-_NOT_BUILT = {"tool_calls", "function_call", "audio", "refusal"}
+_NOT_BUILT = ("function_call", "audio", "refusal", "annotations")
+"""Refused unless empty: an answer that is sent back has them as null or `[]`."""
 
 
-def normalise(messages: Any) -> list[dict[str, str]]:
-    """`[{"role", "content", "name"?}]` with text content, parts joined by line breaks.
+def normalise(messages: Any) -> list[dict[str, Any]]:
+    """`[{"role", "content", "name"?, "reasoning_content"?, "tool_calls"?, "tool_call_id"?}]`, as the engine reads them.
 
+    Content is text, or parts when there are images. A tool's result gets the name of the tool that it answers.
     Raises InvalidRequest or UnsupportedParameter with `param` like `messages[1].content[0]`.
     """
     if not isinstance(messages, list):
         raise InvalidRequest(f"'messages' is {json_type(messages)}; an array is expected", param="messages")
     if not messages:
         raise InvalidRequest("[] is too short - 'messages'", param="messages")
-    return [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
-
-
-def _message(message: Any, param: str) -> dict[str, str]:
-    if not isinstance(message, dict):
-        raise InvalidRequest(f"'{param}' is {json_type(message)}; an object is expected", param=param)
-    for field, value in message.items():
-        if field in _NOT_BUILT and value:
-            raise UnsupportedParameter(f"Unsupported parameter: '{param}.{field}'.", param=f"{param}.{field}")
-        if field not in _FIELDS and field not in _NOT_BUILT and value is not None:
-            raise InvalidRequest(
-                f"Unknown parameter: '{param}.{field}'.", param=f"{param}.{field}", code="unknown_parameter"
-            )
-    plain = {
-        "role": _role(message.get("role"), param),
-        "content": _content(message.get("content"), f"{param}.content"),
-    }
-    name = message.get("name")
-    if name is not None:
-        if not isinstance(name, str):
-            raise InvalidRequest(f"'{param}.name' is {json_type(name)}; a string is expected", param=f"{param}.name")
-        plain["name"] = name
+    names: dict[str, str] = {}
+    plain = []
+    for i, message in enumerate(messages):
+        one = _message(message, f"messages[{i}]")
+        for call in one.get("tool_calls", ()):
+            names[call["id"]] = call["function"]["name"]
+        if one["role"] == "tool" and "name" not in one and one["tool_call_id"] in names:
+            one["name"] = names[one["tool_call_id"]]
+        plain.append(one)
     return plain
 
 
+def _message(message: Any, param: str) -> dict[str, Any]:
+    if not isinstance(message, dict):
+        raise InvalidRequest(f"'{param}' is {json_type(message)}; an object is expected", param=param)
+    present = {name: value for name, value in message.items() if value is not None}
+    role = _role(present.get("role"), f"{param}.role")
+    _check_fields(present, role, param)
+    plain: dict[str, Any] = {"role": role}
+    if calls := tool_calls_of(present.get("tool_calls", []), f"{param}.tool_calls"):
+        plain["tool_calls"] = calls
+    # What a model called needs no words beside it.
+    plain["content"] = content_of(present.get("content", "" if calls else None), f"{param}.content", role)
+    if "name" in present:
+        plain["name"] = string_at(present["name"], f"{param}.name")
+    if role == "tool":
+        plain["tool_call_id"] = string_at(present.get("tool_call_id"), f"{param}.tool_call_id")
+    if thought := _thought(present, param):
+        plain["reasoning_content"] = thought
+    return plain
+
+
+def _check_fields(present: dict[str, Any], role: str, param: str) -> None:
+    for field, value in present.items():
+        if field in _FIELDS[role]:
+            continue
+        if field in _NOT_BUILT:
+            if value:
+                raise UnsupportedParameter(f"Unsupported parameter: '{param}.{field}'.", param=f"{param}.{field}")
+        elif any(field in fields for fields in _FIELDS.values()):
+            if value != []:
+                raise InvalidRequest(
+                    f"'{param}.{field}' does not belong to the role '{role}'", param=f"{param}.{field}"
+                )
+        else:
+            raise unknown(f"{param}.{field}")
+
+
 def _role(role: Any, param: str) -> str:
-    param = f"{param}.role"
     if role is None:
-        raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
-    if role in ("tool", "function"):
+        raise missing(param)
+    if role == "function":
         raise UnsupportedParameter(f"Unsupported value: '{param}' does not support '{role}'.", param=param)
     if not isinstance(role, str) or role not in _ROLES:
         raise InvalidRequest(f"Invalid value for '{param}': expected one of {', '.join(_ROLES)}.", param=param)
     return _ROLES[role]
 
 
-def _content(content: Any, param: str) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list) and content:
-        return "\n".join(_text(part, f"{param}[{i}]") for i, part in enumerate(content))
-    raise InvalidRequest(
-        f"invalid message content type: '{param}' is {_empty(content) or json_type(content)}; "
-        "a string or an array of parts is expected",
-        param=param,
-    )
-
-
-def _empty(content: Any) -> str:
-    return "an empty array" if content == [] else ""
-
-
-def _text(part: Any, param: str) -> str:
-    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        raise InvalidRequest(f"invalid message format: '{param}' has no 'type'", param=param)
-    if part["type"] in ("image_url", "input_audio", "file", "refusal"):
-        raise UnsupportedParameter(f"Unsupported content part: '{param}' is of type '{part['type']}'.", param=param)
-    if part["type"] != "text":
-        raise InvalidRequest(f"invalid message format: unknown type '{part['type']}' of '{param}'", param=param)
-    if not isinstance(part.get("text"), str):
-        raise InvalidRequest(f"invalid message format: '{param}.text' must be a string", param=f"{param}.text")
-    unknown = next((key for key in part if key not in ("type", "text")), None)
-    if unknown is not None:
-        raise InvalidRequest(
-            f"Unknown parameter: '{param}.{unknown}'.", param=f"{param}.{unknown}", code="unknown_parameter"
-        )
-    text: str = part["text"]
-    return text
+def _thought(present: dict[str, Any], param: str) -> str:
+    """What the model thought before, under either name; an answer of ours has both, alike."""
+    for field in ("reasoning", "reasoning_content"):
+        value = present.get(field, "")
+        if not isinstance(value, str):
+            raise InvalidRequest(
+                f"'{param}.{field}' is {json_type(value)}; a string is expected", param=f"{param}.{field}"
+            )
+        if value:
+            return value
+    return ""

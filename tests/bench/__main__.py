@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 
-from tests.bench import context, fake, real, report, targets, weights
+from tests.bench import context, embeddings, fake, real, report, targets, weights
 from tests.bench.client import BenchError
 from tests.bench.parts import folder_of
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute, coarse figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    parser.add_argument("--part", choices=("real", "fake", "all"), default="all")
+    parser.add_argument("--part", choices=("real", "fake", "embeddings", "all"), default="all")
     options = parser.parse_args(argv)
     # An exception, so that every process of the stack is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -49,6 +49,9 @@ def _measure(part: str, *, quick: bool) -> dict[str, Any]:
         if part in ("fake", "all"):
             _say("the fake engine")
             results["fake"] = fake.run(folder_of(root, "fake"), quick=quick)
+        if part in ("embeddings", "all"):
+            _say("embeddings, through the API and directly")
+            results["embeddings"] = embeddings.run(folder_of(root, "embeddings"), quick=quick)
     results["context"]["load_end"] = context.load()
     results["targets"] = targets.judge(results)
     return results

@@ -18,6 +18,7 @@ import orjson
 from worker.runtime.sse import DONE, SSEParser
 
 CHAT = "/v1/chat/completions"
+EMBEDDINGS = "/v1/embeddings"
 
 TIMEOUT_S = 120.0
 """One request may take so long (s). Far more than any takes: a measurement must not hang."""
@@ -75,18 +76,18 @@ class Round:
 
 
 class Client:
-    """Sends chat requests to any base URL."""
+    """Sends requests to any base URL."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def post(self, base: str, body: Mapping[str, Any]) -> Raw:
+    async def post(self, base: str, body: Mapping[str, Any], path: str = CHAT) -> Raw:
         """One request, read to the end. Raises BenchError on any status but 200."""
         data = orjson.dumps(body)
         reads: list[tuple[float, bytes]] = []
         now = time.perf_counter
         began = now()
-        async with self._session.post(base + CHAT, data=data, headers=_JSON) as response:
+        async with self._session.post(base + path, data=data, headers=_JSON) as response:
             content = response.content
             while piece := await content.readany():
                 reads.append((now(), piece))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,15 +29,17 @@ ENVIRON = {
 }
 
 
-class Parts:
-    """The running parts of a stack with one worker, warm: the first answer has been given."""
+_HELLO = {"messages": [{"role": "user", "content": "Hello."}], "max_tokens": 1}
 
-    def __init__(self, stack: Stack) -> None:
+
+class Parts:
+    """The running parts of a stack with one worker, warm: the first answer, to `body`, has been given."""
+
+    def __init__(self, stack: Stack, path: str = CHAT, body: Mapping[str, Any] = _HELLO) -> None:
         self.api = stack.start_api()
         self.worker = stack.start_worker(ready=False)
         self.url = stack.url
-        self._model = stack.environ["PUNA_MODEL"]
-        self._first_answer()
+        self._first_answer(path, {"model": stack.environ["PUNA_MODEL"], **body})
         self.engine, self.engine_url = _engine(self.worker.pid)
         self.valkey = int(stack.redis.info("server")["process_id"])
 
@@ -53,12 +55,11 @@ class Parts:
         except BenchError as error:
             raise BenchError(f"{error}\n{tail(self.worker)}") from None
 
-    def _first_answer(self) -> None:
-        body = {"model": self._model, "messages": [{"role": "user", "content": "Hello."}], "max_tokens": 1}
+    def _first_answer(self, path: str, body: Mapping[str, Any]) -> None:
         give_up_at = time.monotonic() + LOAD_S
         while True:
             try:
-                answer = httpx.post(self.url + CHAT, json=body, timeout=LOAD_S)
+                answer = httpx.post(self.url + path, json=body, timeout=LOAD_S)
             except httpx.HTTPError as error:
                 raise BenchError(f"no answer: {error!r}\n{tail(self.worker)}") from None
             if answer.status_code == 200:

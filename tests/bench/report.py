@@ -49,6 +49,8 @@ def show(console: Console, results: Results) -> None:
         parts.append(_real(results["real"]))
     if "fake" in results:
         parts.append(_fake(results["fake"]))
+    if "embeddings" in results:
+        parts.append(_embeddings(results["embeddings"]))
     console.print(Group(*parts, _targets(results["targets"])))
 
 
@@ -85,6 +87,18 @@ def _fake(fake: Results) -> Table:
         table.add_row(f"CPU each, {label}", "µs", *cells)
     table.add_row("request p50 / p99", "ms", *(_both(column["took_ms"]) for column in columns))
     table.add_row("tokens per chunk", "", "", "", f"{tokens['tokens_per_event']:.0f}")
+    return table
+
+
+def _embeddings(found: Results) -> Table:
+    rows = found["formats"]
+    title = f"Real engine: {found['model']}, batches of {found['inputs']} sentences"
+    table = _table(title, *(row["format"] for row in rows))
+    for side in ("direct", "api"):
+        cells = [f"{row[side]['p50']:.1f}" for row in rows]
+        table.add_row(f"sentences/s, {'API' if side == 'api' else side}", "", *cells)
+    table.add_row("sentences/s API / direct, pair by pair", "", *(f"{row['ratio']['p50']:.3f}" for row in rows))
+    table.add_row("batches per side", "", *(f"{row['ratio']['n']}" for row in rows))
     return table
 
 

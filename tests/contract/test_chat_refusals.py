@@ -80,6 +80,14 @@ def parts(*values: Any) -> list[dict[str, Any]]:
     return message(content=list(values))
 
 
+def calls(*values: Any) -> list[dict[str, Any]]:
+    return message(role="assistant", content=None, tool_calls=list(values))
+
+
+def image(url: Any) -> list[dict[str, Any]]:
+    return parts({"type": "image_url", "image_url": url})
+
+
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
 TEXT = {"type": "text", "text": "Hi"}
@@ -103,7 +111,9 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments
         pytest.param(message(role="User"), "messages[0].role", None, id="role in capitals"),
         pytest.param(message(role=1), "messages[0].role", None, id="role a number"),
         pytest.param(message(role=["user"]), "messages[0].role", None, id="role an array"),
-        pytest.param(message(role="tool", tool_call_id=...), "messages[0].role", UNSUPPORTED, id="role tool"),
+        pytest.param(message(role="tool"), "messages[0].tool_call_id", MISSING, id="a tool's result of no call"),
+        pytest.param(message(role="tool", tool_call_id=5), "messages[0].tool_call_id", None, id="call id a number"),
+        pytest.param(message(tool_call_id="call_1"), "messages[0].tool_call_id", None, id="call id of a user"),
         pytest.param(message(role="function"), "messages[0].role", UNSUPPORTED, id="role function"),
         pytest.param(message(content=...), "messages[0].content", None, id="no content"),
         pytest.param(message(content=None), "messages[0].content", None, id="content null"),
@@ -119,18 +129,50 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments
         pytest.param(parts({"type": "text"}), "messages[0].content[0].text", None, id="text part without text"),
         pytest.param(parts({"type": "text", "text": 5}), "messages[0].content[0].text", None, id="text a number"),
         pytest.param(parts({**TEXT, "x": 1}), "messages[0].content[0].x", UNKNOWN, id="part with unknown field"),
-        pytest.param(parts(TEXT, IMAGE), "messages[0].content[1]", UNSUPPORTED, id="image part"),
+        pytest.param(
+            parts(TEXT, IMAGE), "messages[0].content[1].image_url", UNSUPPORTED, id="image for a model without eyes"
+        ),
+        pytest.param(parts({"type": "image_url"}), "messages[0].content[0].image_url", MISSING, id="image without URL"),
+        pytest.param(image(5), "messages[0].content[0].image_url", None, id="image a number"),
+        pytest.param(image(""), "messages[0].content[0].image_url", None, id="image an empty string"),
+        pytest.param(image({}), "messages[0].content[0].image_url.url", MISSING, id="image an empty object"),
+        pytest.param(image({"url": 5}), "messages[0].content[0].image_url.url", None, id="image URL a number"),
+        pytest.param(
+            image({"url": "data:", "detail": "most"}), "messages[0].content[0].image_url.detail", None, id="detail"
+        ),
+        pytest.param(
+            image({"url": "data:", "size": 5}), "messages[0].content[0].image_url.size", UNKNOWN, id="image's field"
+        ),
+        pytest.param(
+            message(role="system", content=[IMAGE]), "messages[0].content[0]", None, id="image of the system's"
+        ),
         pytest.param(parts(AUDIO), "messages[0].content[0]", UNSUPPORTED, id="audio part"),
         pytest.param(parts({"type": "file", "file": {}}), "messages[0].content[0]", UNSUPPORTED, id="file part"),
         pytest.param(parts({"type": "refusal", "refusal": "no"}), "messages[0].content[0]", UNSUPPORTED, id="refusal"),
         pytest.param(message(name=5), "messages[0].name", None, id="name a number"),
         pytest.param(message(nmae="Ann"), "messages[0].nmae", UNKNOWN, id="unknown field"),
-        pytest.param(message(tool_calls=[CALL]), "messages[0].tool_calls", UNSUPPORTED, id="tool calls"),
+        pytest.param(message(tool_calls=[CALL]), "messages[0].tool_calls", None, id="tool calls of a user"),
+        pytest.param(message(reasoning="Hm"), "messages[0].reasoning", None, id="thoughts of a user"),
         pytest.param(
-            message(role="assistant", content=None, tool_calls=[CALL]),
-            "messages[0].tool_calls",
+            message(role="assistant", reasoning_content=5),
+            "messages[0].reasoning_content",
+            None,
+            id="thoughts a number",
+        ),
+        pytest.param(message(role="assistant", content=None), "messages[0].content", None, id="an empty assistant"),
+        pytest.param(calls("call"), "messages[0].tool_calls[0]", None, id="call a string"),
+        pytest.param(calls({**CALL, "id": None}), "messages[0].tool_calls[0].id", MISSING, id="call without id"),
+        pytest.param(calls({**CALL, "type": "x"}), "messages[0].tool_calls[0].type", None, id="call of another type"),
+        pytest.param(
+            calls({**CALL, "type": "custom"}), "messages[0].tool_calls[0].type", UNSUPPORTED, id="custom tool's call"
+        ),
+        pytest.param(calls({"id": "1"}), "messages[0].tool_calls[0].function.name", MISSING, id="call of nothing"),
+        pytest.param(message(role="assistant", tool_calls={}), "messages[0].tool_calls", None, id="calls an object"),
+        pytest.param(
+            message(role="assistant", function_call={"name": "f", "arguments": "{}"}),
+            "messages[0].function_call",
             UNSUPPORTED,
-            id="tool calls without content",
+            id="legacy function call",
         ),
         pytest.param([*message(), *message(content=5)], "messages[1].content", None, id="the second message"),
     ],
@@ -143,6 +185,13 @@ def test_messages(messages: Any, param: str, code: str | None, api: Api) -> None
         assert words.startswith("invalid message content type: ")
 
 
+@pytest.mark.parametrize("arguments", ["", "{", "[]", "5", '{"a": }', None, {"a": 1}], ids=repr)
+def test_arguments_of_an_earlier_call_that_are_no_json_object(arguments: Any, api: Api) -> None:
+    call = {**CALL, "function": {"name": "f", "arguments": arguments}}
+    param = "messages[0].tool_calls[0].function.arguments"
+    assert refused(api.chat(messages=calls(call)), 400, param=param, code=None) == "invalid tool call arguments"
+
+
 RANGES = {
     "temperature": ((0, 0.7, 1, 2), (-0.1, 2.1, 1e300)),
     "top_p": ((0, 0.5, 1), (-0.1, 1.1)),
@@ -151,6 +200,10 @@ RANGES = {
     "max_tokens": ((1, 5), (0, -1, 1.5)),
     "max_completion_tokens": ((1, 5), (0, -1, 1.5)),
     "seed": ((0, -1, 2**63 - 1, -(2**63)), (2**63, 2**64, 1.5)),
+    "n": ((1, 2, 16), (0, -1, 17, 1.5)),
+    "top_k": ((-1, 0, 40), (-2, 2**31, 1.5)),
+    "min_p": ((0, 0.05, 1), (-0.1, 1.1)),
+    "repeat_penalty": ((0.01, 1, 1.1), (0, -1, 101)),
 }
 """Per field: the values at and within its bounds, and those past them."""
 
@@ -198,7 +251,7 @@ def test_other_fields(fields: dict[str, Any], param: str, api: Api) -> None:
     refused(api.chat(**fields), 400, param=param, code=None)
 
 
-@pytest.mark.parametrize("name", ["temprature", "Temperature", "top_k", "min_p", "keep_alive", "options", "fake", ""])
+@pytest.mark.parametrize("name", ["temprature", "Temperature", "topk", "num_ctx", "think", "format", "fake", ""])
 def test_an_unknown_field(name: str, api: Api) -> None:
     assert repr(name) in refused(api.chat(**{name: 1}), 400, param=name, code=UNKNOWN)
 
@@ -223,6 +276,8 @@ def test_an_unknown_field_of_stream_options(api: Api) -> None:
         {"messages": [{"role": "assistant", "content": "", "refusal": None, "tool_calls": None}]},
         {"messages": [{"role": "assistant", "content": "Hi", "tool_calls": []}]},
         {"messages": [{"role": "user", "content": "\x00 \u2028 🙂 </s>"}]},
+        {"messages": [*calls(CALL), message(role="tool", tool_call_id="call_1")[0], *message()]},
+        {"messages": [{"role": "assistant", "content": "", "reasoning": "Hm", "reasoning_content": "Hm"}]},
     ],
     ids=str,
 )
@@ -233,40 +288,27 @@ def test_what_is_in_order(fields: dict[str, Any], api: Api) -> None:
 
 BUILT = {
     *("model", "messages", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens"),
-    *("seed", "stop", "frequency_penalty", "presence_penalty", "user"),
+    *("seed", "stop", "frequency_penalty", "presence_penalty", "logit_bias", "n", "logprobs", "top_logprobs"),
+    *("response_format", "tools", "tool_choice", "parallel_tool_calls", "reasoning_effort"),
+    *("user", "metadata", "safety_identifier", "prompt_cache_key"),
 }
-
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
 
 NOT_BUILT: dict[str, tuple[list[Any], list[Any]]] = {
     "audio": ([{"voice": "alloy", "format": "mp3"}, {}], []),
     "function_call": ([{"name": "f"}, "f"], ["none", "auto"]),
     "functions": ([[{"name": "f"}]], [[]]),
-    "logit_bias": ([{"50256": -100}], [{}]),
-    "logprobs": ([True, 1, "false"], [False]),
-    "metadata": ([{"a": "b"}], [{}]),
     "modalities": ([["audio"], ["text", "audio"], "text"], [["text"]]),
     "moderation": ([{"model": "omni-moderation-latest"}], []),
-    "n": ([2, 0, True, "1"], [1]),
-    "parallel_tool_calls": (["true", 1], [True, False]),
     "prediction": ([{"type": "content", "content": "x"}], []),
-    "prompt_cache_key": (["k"], [""]),
     "prompt_cache_options": ([{"ttl": "24h"}], [{}]),
     "prompt_cache_retention": (["24h"], ["in_memory"]),
-    "reasoning_effort": (["low", "high", 1], [""]),
-    "response_format": ([{"type": "json_object"}, SCHEMA, "text"], [{"type": "text"}]),
-    "safety_identifier": (["hash"], [""]),
     "service_tier": (["flex", "priority"], ["auto", "default"]),
     "store": ([True, 0], [False]),
-    "tool_choice": (["required", {"type": "function", "function": {"name": "f"}}], ["none", "auto"]),
-    "tools": ([[TOOL]], [[]]),
-    "top_logprobs": ([0, 5], []),
     "verbosity": (["low", "high"], ["medium"]),
     "web_search_options": ([{}, {"search_context_size": "low"}], []),
 }
-"""Fields of OpenAI's CreateChatCompletionRequest that are not built yet: values that ask for something, and values
-that ask for no more than leaving the field out would."""
+"""Fields of OpenAI's CreateChatCompletionRequest that are not built: values that ask for something, and values that
+ask for no more than leaving the field out would."""
 
 
 def test_every_field_of_the_schema_is_in_one_group() -> None:

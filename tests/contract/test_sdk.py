@@ -75,7 +75,7 @@ def test_errors_are_the_sdk_s_own(client: OpenAI) -> None:
     assert unknown.value.code == "model_not_found"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody")
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.BadRequestError):
         client.embeddings.create(model="fake", input="Hi")
 
 

@@ -47,7 +47,8 @@ async def answer_whole(connection: Connection, plan: Plan, stats: Stats) -> None
     knobs = plan.knobs
     await asyncio.sleep(knobs.delay + (plan.count / knobs.rate if knobs.rate else 0))
     stats.tokens += plan.count * plan.choices
-    message = {"role": "assistant", "content": text(plan.count)}
+    content = text(plan.count) if plan.pieces is None else "".join(plan.pieces[: plan.count])
+    message = {"role": "assistant", "content": content}
     choices = [{"finish_reason": plan.reason, "index": index, "message": message} for index in range(plan.choices)]
     body = {"choices": choices, **_IDS, "object": "chat.completion", "usage": plan.usage()}
     connection.send_json(200, body)
@@ -65,6 +66,10 @@ async def answer_events(connection: Connection, plan: Plan, stats: Stats, crash:
             connection.send_event(opening | {"prompt_progress": progress})
         connection.send_event(opening)
     await asyncio.sleep(plan.knobs.delay)
+    for k in range(plan.knobs.thoughts):
+        for index in range(plan.choices):
+            thought = {"finish_reason": None, "index": index, "delta": {"reasoning_content": token(k)}}
+            connection.send_event(chunk([thought]))
     if not await _tokens(connection, plan, stats, crash):
         return
     for index in range(plan.choices):
@@ -81,7 +86,7 @@ async def _tokens(connection: Connection, plan: Plan, stats: Stats, crash: Calla
     begin, knobs = loop.time(), plan.knobs
     accidents = {knobs.crash_after, knobs.silent_after, knobs.error_after}
     burst = 1 if knobs.rate else BURST
-    writers = [_writer(connection, index) for index in range(plan.choices)]
+    writers = [_writer(connection, plan, index) for index in range(plan.choices)]
     for k in range(plan.count + 1):
         if k in accidents:
             return await _accident(connection, plan, k, crash)
@@ -111,8 +116,32 @@ async def _accident(connection: Connection, plan: Plan, k: int, crash: Callable[
     return False
 
 
-def _writer(connection: Connection, index: int) -> Callable[[int], None]:
-    """Writes the k-th token's event. Only the number changes, and the chunk's length with its digits."""
+def _writer(connection: Connection, plan: Plan, index: int) -> Callable[[int], None]:
+    """Writes the k-th token's event."""
+    if plan.pieces is None and not plan.alternatives:
+        return _fast_writer(connection, index)
+
+    def event(k: int) -> None:
+        piece = plan.pieces[k] if plan.pieces else token(k)
+        choice: dict[str, Any] = {"finish_reason": None, "index": index, "delta": {"content": piece}}
+        if plan.alternatives:
+            choice["logprobs"] = {"content": [_entry(piece, plan.alternatives)]}
+        connection.send_event(chunk([choice]))
+
+    return event
+
+
+def _entry(piece: str, alternatives: int) -> dict[str, Any]:
+    """Log probabilities in llama.cpp's form: the token itself, and made-up others."""
+    tokens = [piece, *(f"{piece}{i}" for i in range(1, alternatives))]
+    entries = [
+        {"id": i, "token": each, "bytes": list(each.encode()), "logprob": -0.5 - i} for i, each in enumerate(tokens)
+    ]
+    return {**entries[0], "top_logprobs": entries}
+
+
+def _fast_writer(connection: Connection, index: int) -> Callable[[int], None]:
+    """Only the number changes, and the chunk's length with its digits."""
     head = b'data: {"choices":[{"finish_reason":null,"index":%d,"delta":{"content":"' % index
     tail = (
         b' "}}],"created":0,"id":"chatcmpl-fake","model":"fake","system_fingerprint":"fake",'

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from worker.runtime.fake_schema import pieces_of
+
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
@@ -11,6 +13,8 @@ class Knobs:
 
     tokens: int = 16
     """Length of an answer that no limit cuts."""
+    thoughts: int = 0
+    """Tokens of thought before the answer, which no limit cuts."""
     rate: float = 0.0
     """Tokens per second and request; 0 is no delay."""
     delay: float = 0.0
@@ -32,7 +36,11 @@ KNOBS = tuple(item.name for item in fields(Knobs))
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One request, decided: `count` tokens for each of `choices`, then `reason`."""
+    """One request, decided: `count` tokens for each of `choices`, then `reason`.
+
+    `pieces` are the tokens of a constrained answer; other answers count. `alternatives` is how many log probabilities
+    each token has, 0 for none.
+    """
 
     knobs: Knobs
     prompt_tokens: int
@@ -42,6 +50,8 @@ class Plan:
     stream: bool
     include_usage: bool
     progress: bool
+    pieces: list[str] | None = None
+    alternatives: int = 0
 
     @classmethod
     def of(cls, body: Mapping[str, Any], defaults: Knobs) -> "Plan":
@@ -52,24 +62,29 @@ class Plan:
             limit = body.get("max_completion_tokens")
         # A limit alone is the length; a `tokens` of the request's own may end the answer before it.
         own = "tokens" in (body.get("fake") or {})
-        count = knobs.tokens if limit is None else min(limit, knobs.tokens) if own else limit
+        pieces = pieces_of(body)
+        whole = knobs.tokens if pieces is None else len(pieces)
+        own = own or pieces is not None
+        count = whole if limit is None else min(limit, whole) if own else limit
         return cls(
             knobs=knobs,
             prompt_tokens=sum(len(text.split()) for text in _texts(body["messages"])),
             count=count,
-            reason="length" if count == limit else "stop",
+            reason="length" if count == limit and (pieces is None or count < whole) else "stop",
             choices=body.get("n") or 1,
             stream=bool(body.get("stream")),
             include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
             progress=bool(body.get("return_progress")),
+            pieces=pieces,
+            alternatives=body.get("n_probs") or 0,
         )
 
     def usage(self) -> dict[str, Any]:
         """Of one choice, as llama.cpp reports it."""
         return {
             "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.count,
-            "total_tokens": self.prompt_tokens + self.count,
+            "completion_tokens": self.count + self.knobs.thoughts,
+            "total_tokens": self.prompt_tokens + self.count + self.knobs.thoughts,
             "prompt_tokens_details": {"cached_tokens": 0},
         }
 

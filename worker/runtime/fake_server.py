@@ -102,6 +102,9 @@ class FakeEngineServer:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             connection.send_json(400, _error(400, f"bad request: {error!r}", "invalid_request_error"))
             return
+        if plan.choices > self._slot_count:
+            connection.send_json(400, _error(400, f"Field 'n': at most {self._slot_count}", "invalid_request_error"))
+            return
         if plan.prompt_tokens > self._context:
             connection.send_json(400, _too_long(plan.prompt_tokens, self._context))
             return

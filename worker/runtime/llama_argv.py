@@ -24,6 +24,8 @@ class Weights:
     mmproj: Path | None = None
     template: Path | None = None
     """A Jinja chat template that replaces the model's own."""
+    embedding: bool = False
+    """The engine is to embed and does nothing else."""
 
 
 def command(settings: Settings, weights: Weights, extra: Sequence[str] = ()) -> list[str]:
@@ -79,7 +81,14 @@ def _options(settings: Settings, weights: Weights) -> list[str]:
         "--mmproj": weights.mmproj,
         "--chat-template-file": weights.template,
     }
-    return [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    return [*words, *_embedding(settings)] if weights.embedding else words
+
+
+def _embedding(settings: Settings) -> list[str]:
+    """An encoder reads an input in one step, so a step must hold the longest one."""
+    longest = str(settings.context)
+    return ["--embedding", "--batch-size", longest, "--ubatch-size", longest]
 
 
 def _module(name: str) -> list[str]:

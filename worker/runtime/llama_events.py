@@ -3,27 +3,38 @@
 Source: llama.cpp `tools/server/README.md`; the OpenAI API reference, "The chat completion chunk object".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from shared.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, PunaError
-from shared.frames import Delta, Done, Event, Finish, Progress
+from shared.frames import Delta, Done, Event, Finish, Progress, Thought, ToolDelta
 from worker.runtime.sse import DONE
+from worker.runtime.tool_calls import new_call_id
 
 _NO_VISION = "image input is not supported"
+
+_LEAST_LOGPROB = -9999.0
+"""OpenAI's for a token that cannot come; llama.cpp has the lowest float."""
 
 
 class Answer:
     """One answer in the making: chunk payloads in, events out.
 
-    Tokens are counted by the engine: a character made of several tokens comes as one chunk. With `n` choices
-    there are `n` usage chunks, each with the completion tokens of one choice and the tokens of the prompt.
+    `first` is added to the engine's indexes of choices. `top` is the number of alternatives at each token, None
+    without log probabilities. Tokens are counted by the engine: what it holds back, a character made of several
+    tokens or what may become a stop string, comes as one chunk, and with one entry of log probabilities, whose bytes
+    are all of its text and whose number is the last token's. With `n` choices there are `n` usage chunks, each with
+    the completion tokens of one choice and the tokens of the prompt. Tokens of thought are counted as chunks, so
+    without the tags around the thought.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0, top: int | None = None) -> None:
         self.done = False
+        self._first = first
+        self._top = top
+        self._thoughts = 0
         self._usages: list[Mapping[str, Any]] = []
 
     def read(self, payloads: list[bytes]) -> list[Event]:
@@ -37,7 +48,7 @@ class Answer:
         try:
             for payload in payloads:
                 if payload == DONE:
-                    _flush(events, texts, at)
+                    self._flush(events, texts, at)
                     events.append(self._finish())
                     return events
                 chunk = orjson.loads(payload)
@@ -46,20 +57,41 @@ class Answer:
                     self._note(chunk)
                     continue
                 choice = choices[0]
-                if text := choice["delta"].get("content"):
+                delta = choice["delta"]
+                if len(delta) == 1 and self._top is None and (text := delta.get("content")):  # the hot path
                     if choice["index"] != at:
-                        _flush(events, texts, at)
+                        self._flush(events, texts, at)
                         at = choice["index"]
                     texts.append(text)
+                elif delta:
+                    self._flush(events, texts, at)
+                    self._special(events, choice, delta)
                 if choice["finish_reason"]:
-                    _flush(events, texts, at)
-                    events.append(Finish(choice["finish_reason"], choice["index"]))
+                    self._flush(events, texts, at)
+                    events.append(Finish(choice["finish_reason"], choice["index"] + self._first))
                 elif "prompt_progress" in chunk:
                     events.append(_progress(chunk["prompt_progress"]))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             raise EngineFailed("the engine sent something that is not a chunk") from None
-        _flush(events, texts, at)
+        self._flush(events, texts, at)
         return events
+
+    def _special(self, events: list[Event], choice: Mapping[str, Any], delta: Mapping[str, Any]) -> None:
+        """A chunk that is more, or other, than text. Pieces that go on in the same event are joined with it."""
+        index = choice["index"] + self._first
+        if thought := delta.get("reasoning_content"):
+            self._thoughts += 1
+            _join(events, Thought(thought, 1, index))
+        if text := delta.get("content"):
+            entries = None
+            if self._top is not None:
+                entries = [_entry(each, self._top) for each in (choice.get("logprobs") or {}).get("content") or ()]
+            _join(events, Delta(text, 1, index, entries))
+        for call in delta.get("tool_calls") or ():
+            function = call["function"]
+            name = function.get("name") or ""
+            own_id = new_call_id() if name else ""
+            _join(events, ToolDelta(call["index"], function.get("arguments") or "", own_id, name, index))
 
     def _note(self, chunk: Mapping[str, Any]) -> None:
         """A chunk without choices: the usage of one choice, or an error."""
@@ -76,13 +108,44 @@ class Answer:
             self._usages[0]["prompt_tokens"],
             sum(usage["completion_tokens"] for usage in self._usages),
             min((usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0) for usage in self._usages),
+            self._thoughts,
         )
 
+    def _flush(self, events: list[Event], texts: list[str], index: int) -> None:
+        if texts:
+            events.append(Delta("".join(texts), len(texts), index + self._first))
+            texts.clear()
 
-def _flush(events: list[Event], texts: list[str], index: int) -> None:
-    if texts:
-        events.append(Delta("".join(texts), len(texts), index))
-        texts.clear()
+
+def _join(events: list[Event], new: Thought | Delta | ToolDelta) -> None:
+    """Append an event, or make it one with the last."""
+    last = events[-1] if events else None
+    if type(last) is not type(new) or last.index != new.index:
+        events.append(new)
+    elif isinstance(last, Thought) and isinstance(new, Thought):
+        events[-1] = Thought(last.text + new.text, last.tokens + new.tokens, new.index)
+    elif isinstance(last, Delta) and isinstance(new, Delta):
+        entries = None if new.logprobs is None else [*(last.logprobs or ()), *new.logprobs]
+        events[-1] = Delta(last.text + new.text, last.tokens + new.tokens, new.index, entries)
+    elif isinstance(last, ToolDelta) and isinstance(new, ToolDelta) and not new.id and last.call == new.call:
+        events[-1] = ToolDelta(new.call, last.arguments + new.arguments, last.id, last.name, new.index)
+    else:
+        events.append(new)
+
+
+def _entry(raw: Mapping[str, Any], top: int) -> dict[str, Any]:
+    """OpenAI's entry for a token, without llama.cpp's own `id`."""
+    others: Sequence[Mapping[str, Any]] = raw.get("top_logprobs") or ()
+    return {**_token(raw), "top_logprobs": [_token(each) for each in others[:top]]}
+
+
+def _token(raw: Mapping[str, Any]) -> dict[str, Any]:
+    logprob = raw["logprob"]
+    return {
+        "token": raw["token"],
+        "logprob": max(logprob, _LEAST_LOGPROB) if logprob is not None else _LEAST_LOGPROB,
+        "bytes": raw["bytes"],
+    }
 
 
 def _progress(progress: Mapping[str, Any]) -> Progress:

@@ -37,6 +37,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--gpu-layers", type=int, default=-1)
     parser.add_argument("--mmproj", type=Path)
     parser.add_argument("--chat-template-file", type=Path)
+    parser.add_argument("--embedding", action="store_true", help="embed, and nothing else")
+    parser.add_argument("--batch-size", type=int, help="tokens per step, at most")
+    parser.add_argument("--ubatch-size", type=int, help="tokens per step of the device, at most")
     return parser.parse_args(argv)
 
 
@@ -53,7 +56,10 @@ def params_of(options: argparse.Namespace) -> Any:
     params.n_gpu_layers = options.gpu_layers
     params.n_threads_http = options.parallel + HTTP_THREADS_SPARE
     params.cache_ram_mib = PROMPT_CACHE_MIB
-    if options.gpu_layers == 0 or not _has_gpu():
+    params.embedding = options.embedding
+    if options.batch_size:
+        params.n_batch, params.n_ubatch = options.batch_size, options.ubatch_size or options.batch_size
+    elif options.gpu_layers == 0 or not _has_gpu():
         params.n_batch = params.n_ubatch = max(CPU_BATCH, options.parallel)
     params.hostnames = ["127.0.0.1"]
     params.port = 0

@@ -76,6 +76,7 @@ async def test_usage_only_where_asked_for() -> None:
         "completion_tokens": 2,
         "total_tokens": 7,
         "prompt_tokens_details": {"cached_tokens": 1},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
     assert done == "data: [DONE]"
     assert all("usage" not in chunk for chunk in (await relayed((STARTED, Delta("a", 1)), (Finish("stop"), DONE)))[:-1])

@@ -10,6 +10,9 @@ from shared.schema.chat import NOT_BUILT, ChatRequest, parse
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
 def asked(**fields: Any) -> dict[str, Any]:
     """The engine's request without its messages."""
     request = parse({"model": "m", "messages": MESSAGES, **fields}).engine_request()
@@ -34,6 +37,68 @@ def test_what_was_not_set_stays_unset() -> None:
 )
 def test_what_was_set_is_asked(fields: dict[str, Any]) -> None:
     assert asked(**fields) == fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "request_"),
+    [
+        ({"n": 1}, {}),
+        ({"n": 3}, {"n": 3}),
+        ({"logprobs": False}, {}),
+        ({"logprobs": True}, {"logprobs": True}),
+        ({"logprobs": True, "top_logprobs": 0}, {"logprobs": True, "top_logprobs": 0}),
+        ({"logit_bias": {}}, {}),
+        ({"logit_bias": {"5": -100, "6": 0.5}}, {"logit_bias": {"5": -100, "6": 0.5}}),
+        ({"response_format": {"type": "text"}}, {}),
+        ({"response_format": {"type": " JSON_Object\n"}}, {"response_format": {"type": "json_object"}}),
+        (
+            {"response_format": {"type": "JSON_SCHEMA", "json_schema": {"name": "s", "schema": {}, "strict": None}}},
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}}},
+        ),
+        ({"tools": [], "tool_choice": "auto", "parallel_tool_calls": False}, {}),
+        ({"tools": [TOOL]}, {"tools": [TOOL]}),
+        (
+            {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False},
+            {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False},
+        ),
+        ({"reasoning_effort": ""}, {}),
+        ({"reasoning_effort": "none"}, {"reasoning_effort": "none"}),
+        ({"reasoning_effort": "minimal"}, {"reasoning_effort": "low"}),
+        ({"reasoning_effort": "xhigh"}, {"reasoning_effort": "max"}),
+        ({"reasoning": {"effort": "ultra"}}, {"reasoning_effort": "max"}),
+        ({"reasoning": {"effort": "high"}, "reasoning_effort": "low"}, {"reasoning_effort": "high"}),
+        ({"reasoning": {"effort": None}, "reasoning_effort": "low"}, {"reasoning_effort": "low"}),
+        ({"top_k": 5, "min_p": 0.1}, {"options": {"top_k": 5, "min_p": 0.1}}),
+        (
+            {"options": {"top_k": 5, "num_keep": 2, "num_ctx": 10}},
+            {"options": {"top_k": 5, "n_keep": 2, "num_ctx": 10}},
+        ),
+        (
+            {"options": {"num_predict": 5, "temperature": 0, "seed": -1, "stop": "x"}},
+            {"max_tokens": 5, "temperature": 0, "seed": 2**32 - 2, "stop": ["x"]},
+        ),
+        ({"options": {"num_predict": -1, "tfs_z": 1.0, "top_p": None}}, {}),
+        ({"temperature": 0.5, "options": {"temperature": 0.5}}, {"temperature": 0.5}),
+        ({"keep_alive": "5m"}, {}),
+    ],
+    ids=str,
+)
+def test_fields_in_the_engine_s_form(fields: dict[str, Any], request_: dict[str, Any]) -> None:
+    assert asked(**fields) == request_
+
+
+def test_what_a_model_must_be_capable_of() -> None:
+    def features(**fields: Any) -> dict[str, str]:
+        request = parse({"model": "m", "messages": MESSAGES, **fields})
+        return request.features(request.engine_request())
+
+    image = {"type": "image_url", "image_url": "data:image/png;base64,AAAA"}
+    seen = [*MESSAGES, {"role": "user", "content": [{"type": "text", "text": "a"}, image]}]
+    assert features() == features(tools=[], reasoning_effort="none") == {}
+    assert features(tools=[TOOL], tool_choice="none") == {"tools": "tools"}
+    assert features(reasoning_effort="low") == {"thinking": "reasoning_effort"}
+    assert features(reasoning={"effort": "low"}) == {"thinking": "reasoning.effort"}
+    assert features(messages=seen) == {"vision": "messages[1].content[1].image_url"}
 
 
 def test_one_stop_is_a_list_of_one() -> None:

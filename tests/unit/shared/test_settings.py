@@ -37,6 +37,9 @@ def test_other_variables_are_not_read() -> None:
     [
         ("PUNA_PORT", " 8080 ", "port", 8080),
         ("PUNA_PORT", "0", "port", 0),
+        ("PUNA_MODEL", "tiny", "models", ("tiny",)),
+        ("PUNA_MODEL", "tiny", "model", "tiny"),
+        ("PUNA_MODEL", "a:1, hf.co/b/c:q4,a:1", "models", ("a:1", "hf.co/b/c:q4")),
         ("PUNA_HOME", "~/x", "home", Path("~/x").expanduser()),
         ("PUNA_HOME", "x", "home", Path("x").absolute()),
         ("PUNA_GPU_LAYERS", "-1", "gpu_layers", -1),
@@ -64,6 +67,7 @@ def test_values_are_read(name: str, text: str, field: str, value: object) -> Non
         ("PUNA_REQUEST_TIMEOUT", "nan"),
         ("PUNA_REQUEST_TIMEOUT", "inf"),
         ("PUNA_LOG_LEVEL", "loud"),
+        ("PUNA_MODEL", " , "),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_variable_s_name(name: str, text: str) -> None:

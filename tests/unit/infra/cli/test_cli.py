@@ -230,6 +230,8 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(home: Path, monkeypatch: 
     assert "✓ python: 3." in answer.stdout
     assert not home.exists()
     put_model("smollm2:135m")
+    assert "✗ model: all-minilm — it is not in the catalog" in invoke("doctor").stdout
+    put_model("all-minilm")
     answer = invoke("doctor")
     assert answer.exit_code == 0, answer.stdout
     assert "✗" not in answer.stdout

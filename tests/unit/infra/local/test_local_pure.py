@@ -50,8 +50,9 @@ def test_the_curl_line_is_one_shell_command_with_valid_json() -> None:
 
 
 def test_the_banner_names_url_model_and_base_url() -> None:
-    text = banner.banner("http://127.0.0.1:11434", "smollm2:135m", "/tmp/logs")
-    assert "http://127.0.0.1:11434 with smollm2:135m" in text
+    text = banner.banner("http://127.0.0.1:11434", ("smollm2:135m", "all-minilm"), "/tmp/logs")
+    assert "http://127.0.0.1:11434 with smollm2:135m, all-minilm." in text
+    assert '"model": "smollm2:135m"' in text
     assert 'base_url="http://127.0.0.1:11434/v1"' in text
 
 
@@ -62,6 +63,15 @@ def test_a_childs_environment_is_the_settings_as_they_were_read(tmp_path: Path) 
     assert (again.home, again.port, again.redis_url, again.origins) == (chosen.home, 5555, "unix:///s", ("x", "y"))
     assert environ["PATH"] == "/bin"
     assert environ["PUNA_LIFELINE"] == "1"
+
+
+def test_each_model_gets_a_worker_of_its_own() -> None:
+    chosen = Settings(models=("a", "b:1"), drain_s=3.0)
+    first, second = children.workers(chosen, chosen.environ(), chosen.models)
+    assert (first.name, Settings.load(first.environ).models) == ("worker", ("a",))
+    assert (second.name, Settings.load(second.environ).models) == ("worker-2", ("b:1",))
+    assert first.command == second.command
+    assert first.grace_s == second.grace_s == 8.0
 
 
 def test_the_api_child_inherits_the_listening_socket_and_gets_its_drain_time() -> None:

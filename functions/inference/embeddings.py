@@ -1,0 +1,93 @@
+"""`POST /v1/embeddings`: texts or tokens in, one vector each out, in their order."""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from functions.authenticate import authenticate
+from functions.body import read_body
+from functions.disconnect import ClientGone, unless_gone
+from functions.inference.generate import generation, new_spec
+from functions.inference.vectors import Rows, check_dimensions
+from functions.services import Services
+from shared.catalog.catalog import CatalogModel
+from shared.errors import InvalidRequest, ModelNotFound
+from shared.frames import Done, Started, Vectors
+from shared.job import JobSpec
+from shared.limits import Tenant
+from shared.schema import embeddings
+from shared.schema.body import parse_json
+from shared.schema.embeddings import EmbeddingsRequest
+
+router = APIRouter()
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": EmbeddingsRequest.model_json_schema()}},
+    }
+}
+
+
+@router.post("/v1/embeddings", openapi_extra=_BODY, summary="Create embeddings")
+async def create(request: Request) -> Response:
+    """Answer with the vectors of the inputs, as numbers or as base64 of little-endian float32."""
+    services: Services = request.app.state.services.get()
+    tenant = authenticate(request)
+    asked = embeddings.parse(parse_json(await read_body(request, services.settings.max_body)))
+    model = await _embedder(services, asked)
+    spec = new_spec(
+        services,
+        model,
+        name=asked.model,
+        kind="embedding",
+        request=asked.engine_request(),
+        stream=False,
+        tenant=tenant,
+        user=asked.user,
+        request_id=request.scope["puna.request_id"],
+        traceparent=request.headers.get("traceparent"),
+    )
+    try:
+        body = await unless_gone(request.receive, _whole(services, spec, tenant, asked))
+    except ClientGone:
+        return Response(status_code=499)
+    return Response(orjson.dumps(body), media_type="application/json")
+
+
+async def _embedder(services: Services, asked: EmbeddingsRequest) -> CatalogModel:
+    """The model, which can embed. Raises ModelNotFound in the words of the reference, or InvalidRequest."""
+    if not asked.model:
+        raise ModelNotFound("model '' not found", param="model")
+    try:
+        model = await services.catalog.resolve(asked.model)
+    except ModelNotFound:
+        raise ModelNotFound(f'model "{asked.model}" not found, try pulling it first', param="model") from None
+    if "embedding" not in model.capabilities:
+        raise InvalidRequest(f'"{asked.model}" does not support embeddings', param="model")
+    native = model.config.get("embedding_length")
+    if isinstance(native, int):
+        check_dimensions(asked.dimensions, native)
+    return model
+
+
+async def _whole(services: Services, spec: JobSpec, tenant: Tenant, asked: EmbeddingsRequest) -> dict[str, Any]:
+    rows = Rows(asked.dimensions)
+    tokens = 0
+    async with generation(services, spec, tenant) as events:
+        async for batch in events:
+            for event in batch:
+                match event:
+                    case Vectors():
+                        rows.add(event)
+                    case Started():
+                        rows.clear()
+                    case Done(prompt_tokens):
+                        tokens = prompt_tokens
+    return {
+        "object": "list",
+        "data": rows.data(asked.inputs, as_base64=asked.base64),
+        "model": spec.model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }

@@ -1,0 +1,105 @@
+"""From a checked body to a job: the model, what it can do, its defaults. The same for every endpoint that generates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from fastapi import Request
+
+from functions.inference.defaults import with_defaults
+from functions.inference.generate import new_spec
+from functions.services import Services
+from shared.catalog.catalog import CatalogModel
+from shared.errors import InvalidRequest, UnsupportedParameter
+from shared.images.gather import gather
+from shared.images.limits import Limits
+from shared.job import JobSpec
+from shared.limits import Tenant
+
+_VERBS = {"chat": "chat", "completion": "generate"}
+"""What a model that cannot is said not to support, by the job's kind; Ollama's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What an endpoint wants done. `model` is the name as the caller wrote it, `request` what JobSpec's is.
+
+    `features` are the capabilities that the request needs besides generating (`tools`, `vision`, `thinking`,
+    `insert`), each with the field that asks for it.
+    """
+
+    kind: str
+    model: str
+    request: dict[str, Any] = field(repr=False)
+    stream: bool = False
+    user: str | None = None
+    features: Mapping[str, str] = field(default_factory=dict)
+
+
+class Prepared(NamedTuple):
+    """A job, and the bytes of the images that it refers to, for `generation` to leave in Redis."""
+
+    spec: JobSpec
+    blobs: dict[str, bytes]
+
+
+async def prepare(http: Request, services: Services, tenant: Tenant, ask: Ask) -> JobSpec:
+    """The job of a request that can have no images. Raises what `prepare_with_images` does."""
+    return (await prepare_with_images(http, services, tenant, ask)).spec
+
+
+async def prepare_with_images(http: Request, services: Services, tenant: Tenant, ask: Ask) -> Prepared:
+    """The job, ready to be queued, with its images fetched and checked.
+
+    Raises InvalidRequest (ImageRefused for an image), UnsupportedParameter, ModelNotFound, InvalidManifest or
+    ServiceUnavailable.
+    """
+    model = await services.catalog.resolve(ask.model)
+    check_capabilities(model, ask)
+    request = within_context(ask.request, services.settings.context)
+    blobs: dict[str, bytes] = {}
+    if "vision" in ask.features:
+        messages, blobs = await gather(request["messages"], Limits.of(services.settings))
+        request = {**request, "messages": messages}
+    spec = new_spec(
+        services,
+        model,
+        name=ask.model,
+        kind=ask.kind,
+        request=with_defaults(request, model.defaults),
+        stream=ask.stream,
+        tenant=tenant,
+        user=ask.user,
+        request_id=http.scope["puna.request_id"],
+        traceparent=http.headers.get("traceparent"),
+    )
+    return Prepared(spec, blobs)
+
+
+def check_capabilities(model: CatalogModel, ask: Ask) -> None:
+    """Raises InvalidRequest when the model cannot generate, UnsupportedParameter when it lacks a feature."""
+    can = model.capabilities
+    if "completion" not in can:
+        raise InvalidRequest(f'"{ask.model}" does not support {_VERBS[ask.kind]}', param="model")
+    name = model.name
+    full = f"{name.host}/{name.namespace}/{name.model}:{name.tag}"
+    for feature, param in ask.features.items():
+        if feature not in can:
+            who = f'"{ask.model}"' if feature == "thinking" else full
+            raise UnsupportedParameter(f"{who} does not support {feature}", param=param)
+
+
+def within_context(request: dict[str, Any], context: int) -> dict[str, Any]:
+    """The request without `num_ctx`, which fits the context (tokens) that the model is loaded with, or is refused."""
+    options = dict(request.get("options", {}))
+    asked = options.pop("num_ctx", None)
+    if asked is None:
+        return request
+    if asked > context:
+        raise InvalidRequest(
+            f"Invalid value for 'options.num_ctx': {asked} is more than the context of {context} tokens, "
+            "which is fixed when the model is loaded.",
+            param="options.num_ctx",
+        )
+    rest = {name: value for name, value in request.items() if name != "options"}
+    return {**rest, "options": options} if options else rest
