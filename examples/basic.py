@@ -16,10 +16,10 @@ print(answer.choices[0].message.content)
 
 stream = client.chat.completions.create(
     model="smollm2:135m",
-    messages=[{"role": "user", "content": "Count from one to five."}],
+    messages=[{"role": "user", "content": "Name three fruits."}],
     stream=True,
     stream_options={"include_usage": True},
-    seed=7,
+    temperature=0,
     max_tokens=48,
 )
 for chunk in stream:
