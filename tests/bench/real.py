@@ -76,7 +76,6 @@ def body(number: int, max_tokens: int) -> dict[str, Any]:
         "messages": [{"role": "user", "content": _PROMPT.format(number)}],
         "max_tokens": max_tokens,
         "temperature": 0,
-        "seed": 1,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
