@@ -4,9 +4,10 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from shared.catalog.lock import locked
 from shared.catalog.store import Conflict, Entry, Object, key_parts
@@ -14,8 +15,7 @@ from shared.errors import ServiceUnavailable
 
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
-_TOO_LONG = errno.ENAMETOOLONG
-"""No file of such a name can be there, and none can be written."""
+T = TypeVar("T")
 
 
 class DirectoryStore:
@@ -32,45 +32,27 @@ class DirectoryStore:
         return self.root.joinpath(*key_parts(key))
 
     def get(self, key: str) -> Object | None:
-        path = self.path(key)
-        with _reachable():
-            try:
-                with path.open("rb") as file:
-                    info = os.fstat(file.fileno())
-                    return Object(file.read(), _etag(info), info.st_mtime)
-            except _ABSENT:
-                return None
-            except OSError as error:
-                if error.errno != _TOO_LONG:
-                    raise
-                return None
+        def read(path: Path) -> Object:
+            with path.open("rb") as file:
+                info = os.fstat(file.fileno())
+                return Object(file.read(), _etag(info), info.st_mtime)
+
+        return _unless_absent(read, self.path(key))
 
     def get_range(self, key: str, start: int, length: int) -> bytes | None:
-        path = self.path(key)
-        with _reachable():
-            try:
-                with path.open("rb") as file:
-                    file.seek(start)
-                    return file.read(length)
-            except _ABSENT:
-                return None
-            except OSError as error:
-                if error.errno != _TOO_LONG:
-                    raise
-                return None
+        def read(path: Path) -> bytes:
+            with path.open("rb") as file:
+                file.seek(start)
+                return file.read(length)
+
+        return _unless_absent(read, self.path(key))
 
     def head(self, key: str) -> Entry | None:
-        path = self.path(key)
-        with _reachable():
-            try:
-                info = path.stat()
-            except _ABSENT:
-                return None
-            except OSError as error:
-                if error.errno != _TOO_LONG:
-                    raise
-                return None
+        def read(path: Path) -> Entry | None:
+            info = path.stat()
             return _entry(key, info) if path.is_file() else None
+
+        return _unless_absent(read, self.path(key))
 
     def put(self, key: str, data: bytes, *, if_none_match: bool = False, if_match: str | None = None) -> str:
         path = self.path(key)
@@ -178,6 +160,19 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unless_absent(read: Callable[[Path], T], path: Path) -> T | None:
+    """What `read` makes of a file; None when there is none, or can be none of such a name."""
+    with _reachable():
+        try:
+            return read(path)
+        except _ABSENT:
+            return None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return None
 
 
 @contextmanager
