@@ -70,7 +70,7 @@ class FrameWriter:
         self._flusher: asyncio.Task[None] | None = None
         self._sleeping = False
         self.frames = 0
-        """Frames written so far, each one round trip."""
+        """Frames written so far, each one round trip at most."""
         self.text_sent = False
         """Whether a frame with text may have left."""
 
@@ -144,7 +144,8 @@ class FrameWriter:
     async def _write(
         self, events: tuple[Event, ...], also: list[Buffered], guard: Callable[[], Awaitable[None]] | None
     ) -> None:
-        data = Frame(self._attempt, self._seq, events).encode()
+        frame = Frame(self._attempt, self._seq, events)
+        data = frame.encode()
         has_text = any(isinstance(event, OUTPUT) for event in events)
         if has_text:
             self.text_sent = True
@@ -155,7 +156,7 @@ class FrameWriter:
             if guard is not None:
                 await guard()
             try:
-                answer = await self._exchange(data, has_text, self._ends(events), also)
+                answer = await self._exchange(data, has_text, frame.terminal, also)
                 break
             except UNREACHABLE:
                 if time.monotonic() > give_up_at:
@@ -184,10 +185,6 @@ class FrameWriter:
         for add in also:
             add(pipe)
         return await pipe.execute(raise_on_error=False)
-
-    @staticmethod
-    def _ends(events: tuple[Event, ...]) -> bool:
-        return isinstance(events[-1], TERMINAL)
 
     async def _check(self, answer: list[Any]) -> None:
         if isinstance(answer[0], ResponseError) and "equal or smaller" in str(answer[0]):
