@@ -4,15 +4,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
 from functions.body import read_body
-from functions.disconnect import ClientGone, unless_gone
 from functions.inference.chat_object import completion
 from functions.inference.chunks import ChatChunks
 from functions.inference.collect import collect
+from functions.inference.endpoint import body_of, whole
 from functions.inference.generate import generation
 from functions.inference.prepare import Ask, Prepared, prepare_with_images
 from functions.inference.sse import Chunks, EventStream
@@ -23,15 +22,8 @@ from shared.schema.body import parse_json
 
 router = APIRouter()
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": chat.ChatRequest.model_json_schema()}},
-    }
-}
 
-
-@router.post("/v1/chat/completions", openapi_extra=_BODY, summary="Create a chat completion")
+@router.post("/v1/chat/completions", openapi_extra=body_of(chat.ChatRequest), summary="Create a chat completion")
 async def create(request: Request) -> Response:
     """Answer a conversation, as one JSON body or, with `stream`, as server-sent events."""
     services: Services = request.app.state.services.get()
@@ -42,11 +34,7 @@ async def create(request: Request) -> Response:
     job = await prepare_with_images(request, services, tenant, ask)
     if asked.stream:
         return EventStream(lambda: _stream(services, job, tenant, include_usage=asked.include_usage))
-    try:
-        body = await unless_gone(request.receive, _whole(services, job, tenant))
-    except ClientGone:
-        return Response(status_code=499)
-    return Response(orjson.dumps(body), media_type="application/json")
+    return await whole(request, _whole(services, job, tenant))
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ def head(spec: JobSpec, fingerprint: str | None) -> dict[str, Any]:
     }
 
 
-def whole(spec: JobSpec, answer: Answer) -> dict[str, Any]:
+def completion(spec: JobSpec, answer: Answer) -> dict[str, Any]:
     """The answer as one object."""
     count = spec.request.get("logprobs")
     choices = [

@@ -4,14 +4,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
 from functions.body import read_body
-from functions.disconnect import ClientGone, unless_gone
 from functions.inference.collect import collect
-from functions.inference.completion_chunks import CompletionChunks, whole
+from functions.inference.completion_chunks import CompletionChunks, completion
+from functions.inference.endpoint import body_of, whole
 from functions.inference.generate import generation
 from functions.inference.prepare import Ask, prepare
 from functions.inference.sse import Chunks, EventStream
@@ -25,15 +24,8 @@ from shared.schema.completions import CompletionRequest
 
 router = APIRouter()
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": CompletionRequest.model_json_schema()}},
-    }
-}
 
-
-@router.post("/v1/completions", openapi_extra=_BODY, summary="Create a completion")
+@router.post("/v1/completions", openapi_extra=body_of(CompletionRequest), summary="Create a completion")
 async def create(request: Request) -> Response:
     """Continue one or more prompts, as one JSON body or, with `stream`, as server-sent events."""
     services: Services = request.app.state.services.get()
@@ -43,11 +35,7 @@ async def create(request: Request) -> Response:
     spec = await prepare(request, services, tenant, ask)
     if asked.stream:
         return EventStream(lambda: _stream(services, spec, tenant, include_usage=asked.include_usage))
-    try:
-        body = await unless_gone(request.receive, _whole(services, spec, tenant))
-    except ClientGone:
-        return Response(status_code=499)
-    return Response(orjson.dumps(body), media_type="application/json")
+    return await whole(request, _whole(services, spec, tenant))
 
 
 def _ask(asked: CompletionRequest, *, template: bool) -> Ask:
@@ -74,4 +62,4 @@ async def _stream(
 
 async def _whole(services: Services, spec: JobSpec, tenant: Tenant) -> dict[str, Any]:
     async with generation(services, spec, tenant) as events:
-        return whole(spec, await collect(events))
+        return completion(spec, await collect(events))

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
 from functions.body import read_body
-from functions.disconnect import ClientGone, unless_gone
-from functions.inference.generate import generation, new_spec
+from functions.inference.endpoint import body_of, whole
+from functions.inference.generate import generation
+from functions.inference.prepare import Ask, job_of
 from functions.inference.vectors import Rows, check_dimensions
 from functions.services import Services
 from shared.catalog.catalog import CatalogModel
@@ -22,38 +22,17 @@ from shared.schema.embeddings import EmbeddingsRequest
 
 router = APIRouter()
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": EmbeddingsRequest.model_json_schema()}},
-    }
-}
 
-
-@router.post("/v1/embeddings", openapi_extra=_BODY, summary="Create embeddings")
+@router.post("/v1/embeddings", openapi_extra=body_of(EmbeddingsRequest), summary="Create embeddings")
 async def create(request: Request) -> Response:
     """Answer with the vectors of the inputs, as numbers or as base64 of little-endian float32."""
     services: Services = request.app.state.services.get()
     tenant = authenticate(request)
     asked = embeddings.parse(parse_json(await read_body(request, services.settings.max_body)))
     model = await _embedder(services, asked)
-    spec = new_spec(
-        services,
-        model,
-        name=asked.model,
-        kind="embedding",
-        request=asked.engine_request(),
-        stream=False,
-        tenant=tenant,
-        user=asked.user,
-        request_id=request.scope["puna.request_id"],
-        traceparent=request.headers.get("traceparent"),
-    )
-    try:
-        body = await unless_gone(request.receive, _whole(services, spec, tenant, asked))
-    except ClientGone:
-        return Response(status_code=499)
-    return Response(orjson.dumps(body), media_type="application/json")
+    ask = Ask("embedding", asked.model, asked.engine_request(), user=asked.user)
+    spec = job_of(request, services, model, tenant, ask)
+    return await whole(request, _whole(services, spec, tenant, asked))
 
 
 async def _embedder(services: Services, asked: EmbeddingsRequest) -> CatalogModel:

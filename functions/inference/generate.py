@@ -7,10 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from functions.services import Services
-from shared.catalog.catalog import CatalogModel
 from shared.errors import Cancelled, DeadlineExceeded, ServiceUnavailable
 from shared.frames import CancelledEvent, Event, Failed
-from shared.ids import new_id
 from shared.job import JobSpec
 from shared.limits import Tenant, admit
 from shared.redis import UNREACHABLE
@@ -25,37 +23,6 @@ status of the answer."""
 
 _LATE_S = 1.0
 """The worker keeps the deadline; when it has said nothing this long after it (s), the function does."""
-
-
-def new_spec(
-    services: Services,
-    model: CatalogModel,
-    *,
-    name: str,
-    kind: str,
-    request: dict[str, object],
-    stream: bool,
-    tenant: Tenant,
-    user: str | None,
-    request_id: str,
-    traceparent: str | None,
-) -> JobSpec:
-    """A job for a model, to be done by the deadline that the settings give."""
-    created = time.time()
-    return JobSpec(
-        id=new_id(),
-        queue=model.queue,
-        model=name,
-        kind=kind,
-        request=request,
-        created=created,
-        deadline=created + services.settings.request_timeout_s,
-        stream=stream,
-        tenant=tenant.id,
-        user=user,
-        request_id=request_id,
-        traceparent=traceparent,
-    )
 
 
 @asynccontextmanager

@@ -1,16 +1,17 @@
 """From a checked body to a job: the model, what it can do, its defaults. The same for every endpoint that generates."""
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from fastapi import Request
 
 from functions.inference.defaults import with_defaults
-from functions.inference.generate import new_spec
 from functions.services import Services
 from shared.catalog.catalog import CatalogModel
 from shared.errors import InvalidRequest, UnsupportedParameter
+from shared.ids import new_id
 from shared.images.gather import gather
 from shared.images.limits import Limits
 from shared.job import JobSpec
@@ -61,19 +62,27 @@ async def prepare_with_images(http: Request, services: Services, tenant: Tenant,
     if "vision" in ask.features:
         messages, blobs = await gather(request["messages"], Limits.of(services.settings))
         request = {**request, "messages": messages}
-    spec = new_spec(
-        services,
-        model,
-        name=ask.model,
+    request = with_defaults(request, model.defaults)
+    return Prepared(job_of(http, services, model, tenant, replace(ask, request=request)), blobs)
+
+
+def job_of(http: Request, services: Services, model: CatalogModel, tenant: Tenant, ask: Ask) -> JobSpec:
+    """What is asked, as a job for a model, to be done by the deadline that the settings give."""
+    created = time.time()
+    return JobSpec(
+        id=new_id(),
+        queue=model.queue,
+        model=ask.model,
         kind=ask.kind,
-        request=with_defaults(request, model.defaults),
+        request=ask.request,
+        created=created,
+        deadline=created + services.settings.request_timeout_s,
         stream=ask.stream,
-        tenant=tenant,
+        tenant=tenant.id,
         user=ask.user,
         request_id=http.scope["puna.request_id"],
         traceparent=http.headers.get("traceparent"),
     )
-    return Prepared(spec, blobs)
 
 
 def check_capabilities(model: CatalogModel, ask: Ask) -> None:

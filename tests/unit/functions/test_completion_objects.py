@@ -7,7 +7,7 @@ import orjson
 from openai.types import Completion
 
 from functions.inference.collect import collect
-from functions.inference.completion_chunks import CompletionChunks, whole
+from functions.inference.completion_chunks import CompletionChunks, completion
 from functions.inference.legacy_logprobs import LegacyLogprobs
 from shared.frames import Delta, Done, Event, Finish, Progress, Started
 from shared.job import JobSpec
@@ -72,7 +72,7 @@ async def events() -> AsyncGenerator[tuple[Event, ...], None]:
 
 
 async def test_one_object() -> None:
-    body = whole(SPEC, await collect(events()))
+    body = completion(SPEC, await collect(events()))
     Completion.model_validate(body, strict=True)
     assert {**body, "choices": []} == {
         "id": "cmpl-id",
@@ -110,7 +110,7 @@ async def test_chunks_have_the_same_shape_and_the_reason_last() -> None:
 
 async def test_nothing_about_what_was_not_asked() -> None:
     spec = JobSpec("id", "model-x", "m", {"prompts": ["p"]}, 12.7, 60.0, kind="completion")
-    assert whole(spec, await collect(events()))["choices"][0]["logprobs"] is None
+    assert completion(spec, await collect(events()))["choices"][0]["logprobs"] is None
     text = b"".join([piece async for piece in CompletionChunks(spec, include_usage=False).relay(events())])
     assert b'"logprobs":null' in text
     assert b"usage" not in text
