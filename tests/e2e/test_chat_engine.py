@@ -67,7 +67,7 @@ ASKED = [
 
 
 def engine_of(weights: Path, template: Path | None = TEMPLATE) -> LlamaEngine:
-    settings = Settings(slots=SLOTS, context=1024, load_timeout_s=60)
+    settings = Settings(slots=SLOTS, context=1024, load_timeout_s=180)
     return LlamaEngine(settings, Weights(weights, "0" * 64, template=template))
 
 
@@ -76,7 +76,7 @@ async def engine(default_weights: Path) -> AsyncIterator[LlamaEngine]:
     engine = engine_of(default_weights)
     await engine.start()
     try:
-        await engine.ready(60)
+        await engine.ready(180)
         yield engine
     finally:
         await engine.stop()
@@ -137,7 +137,7 @@ async def test_plain_chats_look_as_with_the_models_own_template(engine: LlamaEng
     own = engine_of(default_weights, None)
     await own.start()
     try:
-        await own.ready(60)
+        await own.ready(180)
         for messages in CONVERSATIONS:
             assert await prompt_of(engine, messages) == await prompt_of(own, messages)
     finally:
