@@ -11,8 +11,12 @@ from typing import Any
 import orjson
 
 from worker.runtime.fake_chat import Stats, answer_events, answer_whole
+from worker.runtime.fake_chat import token as token_text
 from worker.runtime.fake_http import Connection
 from worker.runtime.fake_plan import Knobs, Plan
+
+VOCABULARY = 50_000
+"""Tokens that the fake model knows."""
 
 
 class FakeEngineServer:
@@ -69,6 +73,8 @@ class FakeEngineServer:
     async def _handle(self, connection: Connection, method: str, path: str, body: bytes) -> None:
         if (method, path) == ("POST", "/v1/chat/completions"):
             await self._chat(connection, body)
+        elif (method, path) == ("POST", "/detokenize"):
+            connection.send_json(*_detokenized(body))
         elif answer := self._look(method, path):
             connection.send_json(*answer)
         else:
@@ -134,6 +140,14 @@ class FakeEngineServer:
         finally:
             stats.active -= 1
             self._slots.release()
+
+
+def _detokenized(body: bytes) -> tuple[int, dict[str, Any]]:
+    """The k-th token is `k `. Like llama.cpp, it fails for one that is not in the vocabulary."""
+    tokens = orjson.loads(body)["tokens"]
+    if any(token >= VOCABULARY for token in tokens):
+        return 500, _error(500, "vector", "server_error")
+    return 200, {"content": "".join(map(token_text, tokens))}
 
 
 def _error(code: int, message: str, kind: str, **more: int) -> dict[str, Any]:
