@@ -26,6 +26,10 @@ def test_the_page_says_what_is_seen(tmp_path: Path) -> None:
     assert not drift, f"The answers are not what the page says. If they are right, `{COMMAND}` writes it anew.\n{drift}"
 
 
+def test_nothing_is_taken_without_what_it_asks_for() -> None:
+    assert "not seen" not in PAGE.read_text()
+
+
 def first_names(table: Table) -> set[str]:
     return {row.field.split(".")[0].split("[")[0].split(",")[0] for row in table.rows}
 

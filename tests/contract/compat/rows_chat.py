@@ -138,9 +138,14 @@ REQUEST: Final = Table(
             "frequency_penalty",
             YES,
             YES,
-            changes("less repetition", "frequency_penalty", **CATS, frequency_penalty=2),
+            changes("another text where words repeat", "frequency_penalty", **CATS, frequency_penalty=2),
         ),
-        row("presence_penalty", YES, YES, changes("less repetition", "presence_penalty", **CATS, presence_penalty=2)),
+        row(
+            "presence_penalty",
+            YES,
+            YES,
+            changes("another text where words repeat", "presence_penalty", **CATS, presence_penalty=2),
+        ),
         row(
             "logit_bias",
             YES,
@@ -271,7 +276,12 @@ REQUEST: Final = Table(
         ),
         row("top_k", NO, IGNORED, decides("at 1 the likeliest token, whatever the temperature", top_k=1)),
         row("min_p", NO, IGNORED, decides("at 1 the likeliest token, whatever the temperature", min_p=1)),
-        row("repeat_penalty", NO, IGNORED, changes("less repetition", "repeat_penalty", **CATS, repeat_penalty=2)),
+        row(
+            "repeat_penalty",
+            NO,
+            IGNORED,
+            changes("another text where words repeat", "repeat_penalty", **CATS, repeat_penalty=2),
+        ),
         row(
             "options",
             NO,

@@ -63,7 +63,10 @@ MESSAGES: Final = Table(
             "any, in lower case",
             *(
                 shows(
-                    "the model reads it", longer_than(USER), f"`{role}`", **says({"role": role, "content": "Hi"}, USER)
+                    "the model reads it",
+                    longer_than({"role": role, "content": "Be"}, USER),
+                    f"`{role}`",
+                    **says({"role": role, "content": "Be brief, and name one colour only."}, USER),
                 )
                 for role in ("system", "developer", "user", "assistant")
             ),

@@ -68,7 +68,17 @@ COMPLETIONS: Final = Table(
             shows("16", _tokens(16), "absent", max_tokens=..., prompt="Once upon a time"),
         ),
         row(
-            "temperature", YES, "yes; absent is 1.0", changes("another text at 2", "temperature", temperature=2, seed=3)
+            "temperature",
+            YES,
+            "yes; absent is 1.0",
+            shows(
+                "another text at 2",
+                lambda a, ask: a.text != ask(prompt="Once upon a time", max_tokens=16).text,
+                prompt="Once upon a time",
+                max_tokens=16,
+                temperature=2,
+                seed=3,
+            ),
         ),
         row(
             "top_p",
@@ -77,9 +87,17 @@ COMPLETIONS: Final = Table(
             decides("at 0 the likeliest token, whatever the temperature", top_p=0),
         ),
         row(
-            "frequency_penalty", YES, YES, changes("less repetition", "frequency_penalty", **CATS, frequency_penalty=2)
+            "frequency_penalty",
+            YES,
+            YES,
+            changes("another text where words repeat", "frequency_penalty", **CATS, frequency_penalty=2),
         ),
-        row("presence_penalty", YES, YES, changes("less repetition", "presence_penalty", **CATS, presence_penalty=2)),
+        row(
+            "presence_penalty",
+            YES,
+            YES,
+            changes("another text where words repeat", "presence_penalty", **CATS, presence_penalty=2),
+        ),
         row(
             "logit_bias",
             YES,
@@ -143,7 +161,12 @@ COMPLETIONS: Final = Table(
         ),
         row("top_k", NO, IGNORED, decides("at 1 the likeliest token, whatever the temperature", top_k=1)),
         row("min_p", NO, IGNORED, decides("at 1 the likeliest token, whatever the temperature", min_p=1)),
-        row("repeat_penalty", NO, IGNORED, changes("less repetition", "repeat_penalty", **CATS, repeat_penalty=2)),
+        row(
+            "repeat_penalty",
+            NO,
+            IGNORED,
+            changes("another text where words repeat", "repeat_penalty", **CATS, repeat_penalty=2),
+        ),
         row(
             "options",
             NO,
