@@ -56,7 +56,7 @@ CASES: dict[str, dict[str, Any]] = {
     "three choices": ask("Name a colour.", n=3, temperature=1, stop=["e"], max_tokens=100),
     "log probabilities": ask("Name a colour.", logprobs=True, top_logprobs=2, stop=["e"], max_tokens=100),
 }
-USAGE = {"stream_options": {"include_usage": True}}
+USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 
 
 @pytest.fixture
