@@ -1,4 +1,4 @@
-"""Every answer under `/v1` against the types of the `openai` package: strictly, and nothing beyond them.
+"""Every answer of the inference routes (`PATHS`) against the types of the `openai` package: strictly, and nothing beyond them.
 
 `judging` wraps the transports of the HTTP clients that tests use, the SDK's own among them, so that no test has to ask
 for it. What is wrong is collected and told at the end of the test: an error raised inside a client would be taken for a
@@ -23,6 +23,9 @@ DONE: Final = "data: [DONE]"
 
 EXTRA: Final = frozenset({"reasoning", "reasoning_content"})
 """Fields beyond the SDK's types: what a model thought, under Ollama's name and vLLM's."""
+
+PATHS: Final = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models")
+"""What begins with one of these is judged."""
 
 TYPES: Final[dict[str, type[BaseModel]]] = {
     "chat.completion": ChatCompletion,
@@ -127,7 +130,7 @@ class Judge:
 
     def read(self, path: str, content_type: str, body: bytes, *, whole: bool) -> None:
         """One answer, read to its end or until its reader had enough."""
-        if not path.startswith("/v1/") or not body:  # empty: HEAD, preflights, the guard of `Host`
+        if not path.startswith(PATHS) or not body:  # empty: HEAD, preflights, the guard of `Host`
             return
         if content_type.startswith("text/event-stream"):
             self.judged["events"] += body.count(b"data: {")
