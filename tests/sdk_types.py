@@ -1,4 +1,4 @@
-"""Every answer of the inference routes (`PATHS`) against the types of the `openai` package: strictly, and nothing beyond them.
+"""Every answer of the inference routes against the types of the `openai` package: strictly, and nothing beyond.
 
 `judging` wraps the transports of the HTTP clients that tests use, the SDK's own among them, so that no test has to ask
 for it. What is wrong is collected and told at the end of the test: an error raised inside a client would be taken for a
