@@ -32,6 +32,12 @@ class JobSpec:
     request_id: str = ""
     traceparent: str | None = None
 
+    @property
+    def width(self) -> int:
+        """Slots that an engine needs to run all choices at once, and takes at most."""
+        each = max(self.request.get("n") or 1, self.request.get("best_of") or 1)
+        return int(each * len(self.request.get("prompts") or (None,)))
+
     def encode(self) -> dict[str, Any]:
         """As JSON types, for RQ's serializer."""
         return asdict(self)

@@ -87,7 +87,7 @@ RQ_RESULTS_PREFIX: Final = "rq:results:"
 
 
 def rq_job(job_id: str) -> str:
-    """Hash: RQ's record of a job. `attempt` and `streamed` in it are ours."""
+    """Hash: RQ's record of a job. `attempt` and `width` in it are ours."""
     return RQ_JOB_PREFIX + job_id
 
 

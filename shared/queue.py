@@ -60,6 +60,8 @@ class JobQueue:
             retry=Retry(max=self._settings.retries, enqueue_at_front=True) if self._settings.retries else None,
         )
         rq_queue(spec.queue, self._settings.redis_url).enqueue_many([data], pipeline=cast(Any, pipe))
+        if spec.width > 1:
+            pipe.hset(keys.rq_job(spec.id), "width", spec.width)
         pipe.zrem(keys.admitted(spec.queue), spec.id)
         pipe.publish(keys.WAKE_CHANNEL, spec.queue)
         await pipe.execute()

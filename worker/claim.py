@@ -24,11 +24,13 @@ class Stop(Enum):
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """A job that this worker leases. `renewed_at` is a monotonic time no later than the lease's last renewal."""
+    """A job that this worker leases, for `width` slots of its engine. `renewed_at` is a monotonic time no later than
+    the lease's last renewal."""
 
     job: Job
     spec: JobSpec
     attempt: int
+    width: int = 1
     renewed_at: float = field(default_factory=time.monotonic)
     execution: Execution | None = None
     task: asyncio.Task[None] | None = None

@@ -115,11 +115,11 @@ class Consumer:
     async def _claims(self) -> None:
         while not self._draining:
             self._wake.clear()
-            free = self._engine.slots - len(self._running)
+            free = self._engine.slots - sum(claim.width for claim in self._running.values())
             self._backlog = True
             if free > 0 and self._engine.state in (EngineState.READY, EngineState.LOADING):
                 try:
-                    self._backlog = await self._claim(free) == free
+                    self._backlog = await self._claim(free)
                 except UNREACHABLE as error:
                     log.warning("cannot claim jobs: %s", error)
                     await asyncio.sleep(0.2)
@@ -130,13 +130,14 @@ class Consumer:
             except TimeoutError:
                 pass
 
-    async def _claim(self, free: int) -> int:
-        """Take up to `free` jobs and start them; how many were taken."""
-        taken = await self._leases.claim([self._queue], free)
+    async def _claim(self, free: int) -> bool:
+        """Take jobs for `free` slots and start them; whether more wait."""
+        taken, more = await self._leases.claim([self._queue], free, self._engine.slots)
         for job_id, attempt, flat in taken:
             job = load(job_id, flat, self._sync)
             try:
-                claim = Claim(job, spec_of(job), attempt)
+                spec = spec_of(job)
+                claim = Claim(job, spec, attempt, min(spec.width, self._engine.slots))
             except UnknownJob as error:
                 log.error("job %s refused: %s", job_id, error)
                 await self.executor.refuse(job, attempt, str(error))
@@ -147,7 +148,7 @@ class Consumer:
             task = asyncio.create_task(self._run(claim), name=f"job {claim.id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return len(taken)
+        return more
 
     async def _run(self, claim: Claim) -> None:
         began = time.monotonic()

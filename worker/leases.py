@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from shared import keys
 from shared.redis import Scripts
@@ -15,6 +16,14 @@ _FRESH = 0.6
 acts on it."""
 
 
+class Taken(NamedTuple):
+    """A job just claimed, with RQ's flat hash of it."""
+
+    id: str
+    attempt: int
+    flat: list[bytes]
+
+
 class Leases:
     """Claims jobs and renews them, a round trip for all of them together."""
 
@@ -22,13 +31,13 @@ class Leases:
         self._scripts = scripts
         self._lease_s = settings.lease_s
 
-    async def claim(self, queues: Sequence[str], wanted: int) -> list[tuple[str, int, list[bytes]]]:
-        """Up to `wanted` jobs from `queues`, in order: id, attempt, flat job hash. One round trip."""
+    async def claim(self, queues: Sequence[str], free: int, slots: int) -> tuple[list[Taken], bool]:
+        """Jobs from `queues`, in order, for `free` of an engine's `slots`; and whether more wait. One round trip."""
         lists = [key for queue in queues for key in (keys.rq_queue(queue), keys.rq_intermediate(queue))]
-        taken = await self._scripts.run(
-            "claim", [keys.LEASES, *lists], [wanted, math.ceil(self._lease_s * 1000), keys.RQ_JOB_PREFIX]
+        taken, more = await self._scripts.run(
+            "claim", [keys.LEASES, *lists], [free, math.ceil(self._lease_s * 1000), keys.RQ_JOB_PREFIX, slots]
         )
-        return [(job_id.decode(), attempt, flat) for job_id, attempt, flat in taken]
+        return [Taken(job_id.decode(), attempt, flat) for job_id, attempt, flat in taken], bool(more)
 
     async def renew(self, claims: Iterable[Claim]) -> None:
         """Renew all; stop those that are lost or whose cancellation went unheard."""

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from rq.serializers import JSONSerializer
 from shared import keys
 from shared.errors import ModelUnavailable, QueueFull
 from shared.frames import CancelledEvent, Delta, Done, Failed, Started
+from shared.job import JobSpec
 from shared.queue import rq_queue
 from shared.settings import Settings
 from tests.harness import Valkey, until
@@ -193,6 +195,31 @@ async def test_a_renewal_keeps_rqs_record_alive(settings: Settings) -> None:
         await services.queue.cancel(job.id, QUEUE, "test")
         await events_of(services, job)
         assert await rq_keys(services) == set()
+
+
+async def test_choices_take_slots_and_nobody_overtakes_a_wide_job(settings: Settings) -> None:
+    def wide(n: int) -> JobSpec:
+        job = spec(tokens=10_000, rate=50)
+        return replace(job, request={**job.request, "n": n})
+
+    async with consuming(settings, slots=4) as consumer, functions_side(settings) as services:
+        first, second, third = wide(3), wide(2), wide(1)
+        await submit(services, first)
+        await until(lambda: set(consumer._running) == {first.id}, "the first runs")
+        await submit(services, second)
+        await submit(services, third)
+        probe = wide(9)
+        await submit(services, probe)
+        taken, more = await consumer._leases.claim([QUEUE], 1, 4)
+        assert (taken, more) == ([], True), "two choices do not fit in one slot, and the others wait their turn"
+        assert await services.redis.llen(keys.rq_queue(QUEUE)) == 3
+        await services.queue.cancel(first.id, QUEUE, "test")
+        await until(lambda: set(consumer._running) == {second.id, third.id}, "the others run")
+        for job in (second, third):
+            await services.queue.cancel(job.id, QUEUE, "test")
+        await until(lambda: set(consumer._running) == {probe.id}, "more choices than slots run alone")
+        await services.queue.cancel(probe.id, QUEUE, "test")
+        await until(lambda: not consumer._running, "all have ended")
 
 
 async def test_the_bound_of_the_queue_is_strict(settings: Settings) -> None:
