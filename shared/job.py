@@ -15,7 +15,8 @@ class JobSpec:
     `queue` names the queue of the model's runner. `model` is the name as the caller wrote it. `request` is what the
     engine's adapter for this kind reads: fields of the OpenAI schema, checked, nulls removed. `deadline` and `created`
     are Unix seconds. `stream` says that the caller sees tokens as they come, so a second attempt after the first token
-    is impossible.
+    is impossible. `response` is the head of the response that is made of it (`shared.responses.head`), None for other
+    answers; `brought` are the items that its conversation gets before the output.
     """
 
     id: str
@@ -31,6 +32,8 @@ class JobSpec:
     priority: int = 0
     request_id: str = ""
     traceparent: str | None = None
+    response: dict[str, Any] | None = field(default=None, repr=False)
+    brought: list[dict[str, Any]] | None = field(default=None, repr=False)
 
     def encode(self) -> dict[str, Any]:
         """As JSON types, for RQ's serializer."""
@@ -43,4 +46,4 @@ class JobSpec:
 
     def redacted(self) -> dict[str, Any]:
         """What may outlive the job in a failed-job registry: everything but the prompt and the user."""
-        return {**asdict(self), "request": {}, "user": None}
+        return {**asdict(self), "request": {}, "user": None, "response": None, "brought": None}

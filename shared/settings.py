@@ -105,6 +105,21 @@ class Settings:
         "Model catalog: a directory or `s3://bucket/prefix`. Empty: `$PUNA_HOME/models`.",
     )
     s3_endpoint: str = _setting("PUNA_S3_ENDPOINT", "", str, "Endpoint of an S3 server other than AWS.")
+    state: str = _setting(
+        "PUNA_STATE",
+        "",
+        str,
+        "Stored responses and conversations: a directory or `s3://bucket/prefix`. Empty: `$PUNA_HOME/state`.",
+    )
+    state_hot_s: float = _setting(
+        "PUNA_STATE_HOT", 3600.0, _seconds, "How long Redis holds what is stored, after its last change."
+    )
+    state_kept_s: float = _setting(
+        "PUNA_STATE_KEPT",
+        2_592_000.0,
+        _seconds,
+        "How long a response is kept in a directory; in S3 the bucket's lifecycle rule decides.",
+    )
     models: tuple[str, ...] = _setting(
         "PUNA_MODEL",
         ("smollm2:135m", "all-minilm"),
@@ -131,6 +146,9 @@ class Settings:
     request_timeout_s: float = _setting(
         "PUNA_REQUEST_TIMEOUT", 600.0, _seconds, "Deadline of a request, from acceptance to its last token."
     )
+    background_timeout_s: float = _setting(
+        "PUNA_BACKGROUND_TIMEOUT", 3600.0, _seconds, "Deadline of a response in the background."
+    )
     first_token_timeout_s: float = _setting(
         "PUNA_FIRST_TOKEN_TIMEOUT", 300.0, _seconds, "Longest silence of the engine before the first token."
     )
@@ -151,6 +169,12 @@ class Settings:
     renew_s: float = _setting("PUNA_RENEW", 5.0, _seconds, "How often a worker renews its leases and says it lives.")
     reap_s: float = _setting("PUNA_REAP", 5.0, _seconds, "How often lapsed leases are looked for.")
     log_ttl_s: float = _setting("PUNA_LOG_TTL", 300.0, _seconds, "How long a finished answer can be replayed.")
+    background_log_ttl_s: float = _setting(
+        "PUNA_BACKGROUND_LOG_TTL",
+        3600.0,
+        _seconds,
+        "How long the stream of a response in the background can be resumed after its end.",
+    )
     failure_ttl_s: float = _setting(
         "PUNA_FAILURE_TTL",
         3600.0,
@@ -200,6 +224,11 @@ class Settings:
     def catalog_url(self) -> str:
         """The catalog's place: the setting, or the directory under `home`."""
         return self.catalog or str(self.home / "models")
+
+    @property
+    def state_url(self) -> str:
+        """The place of what is stored: the setting, or the directory under `home`."""
+        return self.state or str(self.home / "state")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":

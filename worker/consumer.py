@@ -19,10 +19,13 @@ from redis.asyncio import Redis
 from rq.worker.base import BaseWorker, WorkerStatus
 
 from shared import keys
+from shared.catalog.store import open_state
+from shared.errors import ServiceUnavailable
 from shared.ledger import Ledger, UnknownJob, load, spec_of
 from shared.reaper import Reaper
 from shared.redis import UNREACHABLE, Scripts, connect, connect_sync
 from shared.settings import Settings
+from shared.state.keeper import Keeper
 from shared.stream.pubsub import Subscriptions
 from worker.claim import Claim, Stop
 from worker.execute import Executor
@@ -60,6 +63,7 @@ class Consumer:
         self._subscriptions = Subscriptions(settings.redis_url)
         self._running: dict[str, Claim] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Task[None]] = set()
         self._cancels: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._backlog = False
@@ -73,7 +77,10 @@ class Consumer:
         """Serve until `drain` is called. Outlives Redis: everything is tried again until it is back."""
         await self._register()
         self._leases = Leases(self._scripts, self._settings)
-        self.executor = Executor(self._redis, self._engine, self._ledger, self._leases, self._settings, self.name)
+        self.executor = Executor(
+            self._redis, self._engine, self._ledger, self._leases, self._settings, self.name, self._stored
+        )
+        self._keeper = Keeper(self._redis, self._scripts, open_state(self._settings), self._settings, self.name)
         self._reaper = Reaper(self._redis, self._scripts, self._settings, self.name)
         await self._subscriptions.subscribe(keys.WAKE_CHANNEL, self._on_wake)
         await self._subscriptions.subscribe(keys.CANCEL_CHANNEL, self._on_cancel)
@@ -81,6 +88,7 @@ class Consumer:
         loops = [
             asyncio.create_task(self._every(self._settings.renew_s, self._beat), name="heartbeat"),
             asyncio.create_task(self._every(self._settings.reap_s, self._reap), name="reaper"),
+            asyncio.create_task(self._every(self._settings.reap_s, self._keep), name="keeper"),
         ]
         try:
             await self._claims()
@@ -244,6 +252,24 @@ class Consumer:
         if await self._reaper.run_once():
             self._wake.set()
 
+    # What is stored
+
+    def _stored(self, place: str) -> None:
+        """Bring the object store up to date, beside the jobs that run."""
+        task = asyncio.create_task(self._settle(place), name=f"settle {place}")
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, place: str) -> None:
+        try:
+            await self._keeper.settle(place)
+        except (*UNREACHABLE, ServiceUnavailable) as error:
+            log.warning("%s is left to the next keeper: %s", place, error)
+
+    async def _keep(self) -> None:
+        await self._keeper.sweep()
+        await self._keeper.expire()
+
     # Stopping
 
     async def _finish(self) -> None:
@@ -255,6 +281,8 @@ class Consumer:
             claim.stop(Stop.DRAINED)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.lease_s)
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=self._settings.lease_s)
 
     async def _close(self) -> None:
         await _quietly(self._redis.zrem(keys.WORKERS, self.name))

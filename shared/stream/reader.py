@@ -99,6 +99,12 @@ class FrameReader:
         return frames
 
 
+async def read_log(redis: "Redis", job_id: str) -> list[Frame]:
+    """All frames of a job that are kept, once."""
+    entries: Any = await redis.xrange(keys.frame_log(job_id))
+    return [Frame.decode(_data(entry)) for entry in entries]
+
+
 def _data(entry: tuple[bytes, dict[bytes, bytes]]) -> bytes:
     fields: dict[Any, bytes] = entry[1]
     (data,) = fields.values()
