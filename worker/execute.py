@@ -13,6 +13,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
@@ -154,8 +155,8 @@ class Executor:
                     events = await anext(batches, None)
                 if events is None:
                     raise EngineFailed("the engine stopped in the middle of the answer")
-                if isinstance(events[-1], Done):
-                    return events
+                if isinstance(done := events[-1], Done):
+                    return [*events[:-1], replace(done, at=int(time.time()))]
                 claim.note(events)
                 writer.put(events)
                 if silence != self._settings.token_timeout_s and _has_text(events):

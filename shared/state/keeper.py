@@ -68,7 +68,9 @@ class Keeper:
         if not await self._redis.set(keys.KEEPER_LOCK, self._name, nx=True, px=lock_ms):
             return 0
         before = (time.time() - self._settings.reap_s) * 1000
-        found: Any = await self._redis.zrange(keys.STATE_PENDING, "-inf", str(before), byscore=True, offset=0, num=_BATCH)
+        found: Any = await self._redis.zrange(
+            keys.STATE_PENDING, "-inf", str(before), byscore=True, offset=0, num=_BATCH
+        )
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def settle(place: str) -> None:
