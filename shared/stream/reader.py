@@ -105,6 +105,15 @@ async def read_log(redis: "Redis", job_id: str) -> list[Frame]:
     return [Frame.decode(_data(entry)) for entry in entries]
 
 
+async def last_frame(redis: "Redis", job_id: str) -> tuple[Frame | None, bool]:
+    """The newest frame of a job, and whether RQ has a record of the job."""
+    pipe = redis.pipeline(transaction=True)
+    pipe.xrevrange(keys.frame_log(job_id), count=1)
+    pipe.exists(keys.rq_job(job_id))
+    entries, alive = await pipe.execute()
+    return (Frame.decode(_data(entries[0])) if entries else None), bool(alive)
+
+
 def _data(entry: tuple[bytes, dict[bytes, bytes]]) -> bytes:
     fields: dict[Any, bytes] = entry[1]
     (data,) = fields.values()

@@ -1,0 +1,66 @@
+"""The stream of a stored response: from the beginning or from any event on, as often as anyone asks.
+
+The view of the frames is deterministic, so the events have the same numbers on every function instance.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from functions.inference.response_stream import encode, waiting
+from functions.inference.sse import Chunks, comment
+from functions.services import Services
+from functions.state.current import settled
+from functions.state.lookup import reachable
+from functions.state.rebuild import rebuilt, terminal
+from shared.errors import JobLost
+from shared.responses.ids import job_id
+from shared.state.record import StoredResponse
+from shared.state.recorder import view
+from shared.stream.reader import FrameReader
+
+_FIRST_TICK_S = 1.0
+
+
+@asynccontextmanager
+async def resumed(services: Services, record: StoredResponse, after: int = -1) -> AsyncGenerator[Chunks, None]:
+    """Its events with numbers above `after`, up to its end. Whoever leaves stops listening and no more."""
+    reader = FrameReader(services.redis, services.subscriptions, job_id(record.head.id))
+    try:
+        with reachable():
+            await reader.open()
+        reader.read_again()
+        yield _events(services, record, after, reader)
+    finally:
+        await reader.close()
+
+
+async def _events(services: Services, record: StoredResponse, after: int, reader: FrameReader) -> Chunks:
+    events = view(record.head, services.settings)
+    if record.response is None:
+        # Of one that is over, the frames may be gone: then it is told in another way, from the beginning.
+        yield _encoded(events.open(), after) or comment("queued")
+    silence, seen = "queued", -1
+    try:
+        async for frame in reader.frames(lambda: services.settings.comment_s, _FIRST_TICK_S):
+            if frame is None:
+                yield comment(silence)
+                continue
+            silence = waiting(frame.events, silence)
+            said = events.read(frame.events)
+            seen = said[-1]["sequence_number"] if said else seen
+            if chunk := _encoded(said, after):
+                yield chunk
+    except JobLost:
+        with reachable():
+            response = await settled(services, record)
+        after = max(after, seen)
+        if after < 0 and record.response is not None:
+            yield encode(rebuilt(response, view(record.head, services.settings)))
+        elif record.last is None or after < record.last:
+            # Which pieces the caller has not seen cannot be told any more; the last event has everything.
+            yield encode([terminal(response, after + 1)])
+
+
+def _encoded(events: Sequence[dict[str, Any]], after: int) -> bytes:
+    return encode([event for event in events if event["sequence_number"] > after])
