@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from shared.errors import PunaError
+from shared.responses.seal import state_key
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -19,8 +20,8 @@ class SettingError(PunaError):
     default_code = "invalid_setting"
 
 
-def _setting(env: str, default: Any, read: Callable[[str], Any], help: str) -> Any:
-    return field(default=default, metadata={"env": env, "read": read, "help": help})
+def _setting(env: str, default: Any, read: Callable[[str], Any], help: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"env": env, "read": read, "help": help})
 
 
 def _positive(text: str) -> int:
@@ -72,6 +73,11 @@ def _models(text: str) -> tuple[str, ...]:
     if not names:
         raise ValueError("must name at least one model")
     return names
+
+
+def _state_key(text: str) -> str:
+    state_key(text)
+    return text
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -201,6 +207,13 @@ class Settings:
         _networks,
         "Networks besides the public internet that image URLs may lead to (`10.1.0.0/16`), separated by commas.",
     )
+    state_key: str = _setting(
+        "PUNA_STATE_KEY",
+        "",
+        _state_key,
+        "Secret that encrypts reasoning which callers keep: 32 bytes in base64url. `make run` makes one.",
+        secret=True,
+    )
     origins: tuple[str, ...] = _setting(
         "PUNA_ORIGINS",
         (),
@@ -250,7 +263,8 @@ def _parse(item: "Field[Any]", text: str) -> Any:
     try:
         return item.metadata["read"](text)
     except ValueError as error:
-        raise SettingError(f"{item.metadata['env']}={text!r}: {error}") from None
+        shown = repr(text) if item.repr else "…"
+        raise SettingError(f"{item.metadata['env']}={shown}: {error}") from None
 
 
 def _text(value: Any) -> str:

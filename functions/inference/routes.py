@@ -1,5 +1,5 @@
 """The inference function's routes: one file per endpoint."""
 
-from functions.inference import chat, completions, embeddings
+from functions.inference import chat, completions, embeddings, responses
 
-ROUTERS = [chat.router, completions.router, embeddings.router]
+ROUTERS = [chat.router, completions.router, embeddings.router, responses.router]
