@@ -30,14 +30,19 @@ class ResponseJob(NamedTuple):
 
 
 async def response_job(
-    http: Request, services: Services, tenant: Tenant, asked: ResponseRequest, items: Sequence[Placed]
+    http: Request,
+    services: Services,
+    tenant: Tenant,
+    asked: ResponseRequest,
+    items: Sequence[Placed],
+    kind: str = "chat",
 ) -> ResponseJob:
     """`items` are the whole conversation, without references. Raises what `prepare_with_images` does, in the terms of
     the request."""
     seal = _seal(services, tenant, asked)
     messages, places = conversation(items, asked.instructions, None if seal is None else seal.open)
     plain = asked.engine_request(messages)
-    ask = Ask("chat", asked.model, plain, stream=asked.stream, user=asked.user, features=_features(plain))
+    ask = Ask(kind, asked.model, plain, stream=asked.stream, user=asked.user, features=_features(plain))
     with blaming(places):
         job = await prepare_with_images(http, services, tenant, ask)
     return ResponseJob(job, _head(job, tenant, asked), places, seal)
@@ -54,7 +59,7 @@ def blaming(places: Sequence[str]) -> Iterator[None]:
 
 
 def _seal(services: Services, tenant: Tenant, asked: ResponseRequest) -> Seal | None:
-    seal = Seal.of(services.settings.state_key, tenant.id)
+    seal = Seal.of(services.settings.state_key, tenant.owner)
     if seal is None and ENCRYPTED in asked.included:
         raise InvalidRequest(f"'{ENCRYPTED}' cannot be included: the server has no '{SETTING}'.", param="include")
     return seal
@@ -78,7 +83,7 @@ def _head(job: Prepared, tenant: Tenant, asked: ResponseRequest) -> Head:
         id=response_id(spec.id),
         created_at=int(spec.created),
         model=spec.model,
-        owner=tenant.id,
+        owner=tenant.owner,
         temperature=request.get("temperature"),
         top_p=request.get("top_p"),
         presence_penalty=request.get("presence_penalty", 0.0),

@@ -27,7 +27,7 @@ async def relay(view: ResponseEvents, events: Events) -> AsyncGenerator[bytes, N
     try:
         async for batch in events:
             held += encode(view.read(batch))
-            waiting_for = _waiting(batch, waiting_for)
+            waiting_for = waiting(batch, waiting_for)
             if not batch:
                 held += comment(waiting_for)
             elif not begun and not any(isinstance(event, _SAYS) for event in batch):
@@ -46,7 +46,7 @@ async def relay(view: ResponseEvents, events: Events) -> AsyncGenerator[bytes, N
         yield held + encode(view.fail(error))
 
 
-def _waiting(batch: Sequence[Event], before: str) -> str:
+def waiting(batch: Sequence[Event], before: str) -> str:
     """What a silence means after a batch, in the words of the comment lines."""
     for event in batch:
         match event:

@@ -1,67 +1,83 @@
-"""`POST /v1/responses`: another view of a chat's frames, streamed or whole."""
+"""`POST /v1/responses`: another view of a chat's frames; whole, streamed, or in the background."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from functions.authenticate import authenticate
 from functions.body import read_body
 from functions.inference.endpoint import body_of, whole
-from functions.inference.generate import generation
+from functions.inference.generate import generation, submit
 from functions.inference.response_job import ResponseJob, blaming, response_job
 from functions.inference.response_stream import relay
 from functions.inference.sse import Chunks, EventStream
 from functions.services import Services
-from shared.errors import UnsupportedParameter
+from functions.state.keep import Kept, kept
+from functions.state.resume import resumed
+from functions.state.turn import turn_of
 from shared.limits import Tenant
-from shared.responses.context import Placed, placed, referred
-from shared.responses.events import ResponseEvents
 from shared.schema import responses
-from shared.schema.body import missing, parse_json
+from shared.schema.body import parse_json
+from shared.state.recorder import view
 
 router = APIRouter()
 
 
+class _Asked(NamedTuple):
+    """A response that can be queued, and what is kept of it."""
+
+    services: Services
+    tenant: Tenant
+    job: ResponseJob
+    kept: Kept
+
+
 @router.post("/v1/responses", openapi_extra=body_of(responses.ResponseRequest), summary="Create a response")
 async def create(request: Request) -> Response:
-    """Answer a conversation of items, as one JSON body or, with `stream`, as server-sent events."""
+    """Answer a conversation of items: as one JSON body, with `stream` as server-sent events, or with `background` at
+    once, to be asked for later."""
     services: Services = request.app.state.services.get()
     tenant = authenticate(request)
     asked = responses.parse(parse_json(await read_body(request, services.settings.max_body)))
-    items = _context(asked)
-    job = await response_job(request, services, tenant, asked, items)
+    turn = await turn_of(services, tenant, asked)
+    job = await response_job(request, services, tenant, asked, turn.placed)
+    ready = _Asked(services, tenant, job, kept(services, job, turn))
+    if asked.background:
+        return EventStream(lambda: _followed(ready)) if asked.stream else await _queued(ready)
     if asked.stream:
-        return EventStream(lambda: _stream(services, job, tenant))
-    return await whole(request, _whole(services, job, tenant))
-
-
-def _context(asked: responses.ResponseRequest) -> list[Placed]:
-    """The whole conversation: nothing is stored, so it is what the request brings."""
-    for name in ("background", "previous_response_id", "conversation"):
-        if getattr(asked, name):
-            raise UnsupportedParameter(f"Unsupported parameter: '{name}' is not supported with this value.", param=name)
-    if not asked.items:
-        raise missing("input")
-    return referred(placed(asked.items), {})
+        return EventStream(lambda: _stream(ready))
+    return await whole(request, _whole(ready))
 
 
 @asynccontextmanager
-async def _stream(services: Services, asked: ResponseJob, tenant: Tenant) -> AsyncGenerator[Chunks, None]:
-    with blaming(asked.places):
-        async with generation(services, asked.job.spec, tenant, asked.job.blobs) as events:
-            yield relay(_view(asked), events)
+async def _stream(asked: _Asked) -> AsyncGenerator[Chunks, None]:
+    services, tenant, job, kept = asked
+    with blaming(job.places):
+        async with generation(services, kept.spec, tenant, job.job.blobs, kept.also) as events:
+            yield relay(view(job.head, services.settings), events)
 
 
-async def _whole(services: Services, asked: ResponseJob, tenant: Tenant) -> dict[str, Any]:
-    view = _view(asked)
-    with blaming(asked.places):
-        async with generation(services, asked.job.spec, tenant, asked.job.blobs) as events:
+async def _whole(asked: _Asked) -> dict[str, Any]:
+    services, tenant, job, kept = asked
+    made = view(job.head, services.settings)
+    with blaming(job.places):
+        async with generation(services, kept.spec, tenant, job.job.blobs, kept.also) as events:
             async for batch in events:
-                view.read(batch)
-    return view.response
+                made.read(batch)
+    return made.response
 
 
-def _view(asked: ResponseJob) -> ResponseEvents:
-    return ResponseEvents(asked.head, None if asked.seal is None else asked.seal.seal)
+@asynccontextmanager
+async def _followed(asked: _Asked) -> AsyncGenerator[Chunks, None]:
+    """A response in the background, as whoever resumes its stream follows it: leaving does not stop it."""
+    await submit(asked.services, asked.kept.spec, asked.tenant, asked.job.job.blobs, asked.kept.also)
+    async with resumed(asked.services, asked.kept.record) as chunks:
+        yield chunks
+
+
+async def _queued(asked: _Asked) -> Response:
+    await submit(asked.services, asked.kept.spec, asked.tenant, asked.job.job.blobs, asked.kept.also)
+    return JSONResponse(asked.job.head.response("queued"))

@@ -38,8 +38,10 @@ class StoredResponse:
 
     @property
     def context(self) -> Items:
-        """All items up to the end of this response."""
-        return [*self.prior, *self.input, *(self.response or {}).get("output", ())]
+        """All items up to the end of this response, but for calls that were cut off: nobody can answer them."""
+        output = (self.response or {}).get("output", ())
+        whole = [item for item in output if item["type"] != "function_call" or item["status"] == "completed"]
+        return [*self.prior, *self.input, *whole]
 
     def fields(self) -> dict[str, bytes]:
         """As fields of a hash."""

@@ -11,6 +11,7 @@ from shared.frames import Event
 from shared.job import JobSpec
 from shared.responses.events import ResponseEvents
 from shared.responses.head import Head
+from shared.responses.seal import Seal
 from shared.settings import Settings
 from shared.state import places
 from shared.state.conversations import buffer_append
@@ -66,7 +67,8 @@ class Recorder:
 
 def view(head: Head, settings: Settings) -> ResponseEvents:
     """The view of a response's frames that everyone has of them."""
-    return ResponseEvents(head)
+    seal = Seal.of(settings.state_key, head.owner) if head.encrypted else None
+    return ResponseEvents(head, None if seal is None else seal.seal)
 
 
 def log_ttl_s(spec: JobSpec, settings: Settings) -> int:
