@@ -211,6 +211,7 @@ class ResponseRequest(Body):
 
     def check(self) -> None:
         """What no model of one field can check. Raises InvalidRequest or UnsupportedParameter with `param`."""
+        _ = self.conversation_id
         if self.truncation not in (None, "auto", "disabled"):
             raise wrong("truncation", "expected 'auto' or 'disabled'")
         if self.service_tier not in (None, *_TIERS):
