@@ -28,6 +28,9 @@ NEWER = {
 """Of the SDK, and not of the document this is held to: unknown here."""
 
 
+SCHEMA = {"type": "json_schema", "name": "s"}
+
+
 def post(api: Api, **fields: Any) -> Any:
     body = {"model": "fake", "input": "Hi", **fields}
     return api.client.post("/v1/responses", json={name: value for name, value in body.items() if value is not ...})
@@ -76,6 +79,11 @@ def test_every_field_of_the_sdk_is_decided() -> None:
         ({"include": ["file_search_call.results"]}, "include[0]", UNSUPPORTED),
         ({"include": ["message.output_text.logprobs", 5]}, "include[1]", None),
         ({"include": ["reasoning.encrypted_content"]}, "include", None),
+        (
+            {"text": {"format": {**SCHEMA, "schema": {"type": "object", "properties": {"a": {"not": {}}}}}}},
+            "text.format",
+            None,
+        ),
         ({"top_logprobs": 21, "include": ["message.output_text.logprobs"]}, "top_logprobs", None),
         ({"top_logprobs": 1}, "top_logprobs", None),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type", UNSUPPORTED),

@@ -16,7 +16,7 @@ def request(**fields: Any) -> ResponseRequest:
 
 
 def engine(**fields: Any) -> dict[str, Any]:
-    asked = request(**fields).engine_request([])
+    asked = request(**fields).engine_request([{"role": "user", "content": "Hi"}])
     del asked["messages"]
     return asked
 
@@ -97,7 +97,7 @@ def test_what_was_asked_is_said_again() -> None:
 )
 def test_errors_name_the_field_as_the_caller_wrote_it(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        request(**fields).engine_request([])
+        request(**fields).engine_request([{"role": "user", "content": "Hi"}])
     assert caught.value.param == param
     assert "json_schema.schema" not in caught.value.message
     assert ".function." not in caught.value.message
