@@ -41,9 +41,9 @@ async def response_job(
     the request."""
     seal = _seal(services, tenant, asked)
     messages, places = conversation(items, asked.instructions, None if seal is None else seal.open)
-    plain = asked.engine_request(messages)
-    ask = Ask(kind, asked.model, plain, stream=asked.stream, user=asked.user, features=_features(plain))
     with blaming(places):
+        plain = asked.engine_request(messages)
+        ask = Ask(kind, asked.model, plain, stream=asked.stream, user=asked.user, features=_features(plain))
         job = await prepare_with_images(http, services, tenant, ask)
     return ResponseJob(job, _head(job, tenant, asked), places, seal)
 

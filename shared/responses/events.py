@@ -106,9 +106,9 @@ class ResponseEvents:
     def _output(self, event: Delta | Thought | ToolDelta) -> None:
         match event:
             case Delta(text, _, _, logprobs):
-                if text or logprobs:
-                    message = self._current(Message, "msg", Message)
-                    self._say(message.add(text, (logprobs or []) if self._head.logprobs else []))
+                entries = (logprobs or []) if self._head.logprobs else []
+                if text or entries:
+                    self._say(self._current(Message, "msg", Message).add(text, entries))
             case Thought(text):
                 if text:
                     self._say(self._current(Reasoning, "rs", self._reasoning).add(text))

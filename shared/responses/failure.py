@@ -20,11 +20,14 @@ _CODES: Final = {
 }
 """Codes of ours that the error of a response object has too; the list is closed (`ResponseErrorCode`)."""
 
-_NAMES: Final = {"messages": "input", "response_format": "text.format"}
+_NAMES: Final = {"messages": "input", "response_format": "text.format", "reasoning_effort": "reasoning.effort"}
 """Fields of a chat, and what a response calls them."""
 
+_NESTED: Final = re.compile(r"(?<=\btext\.format)\.json_schema\b|(?<=\])\.function\b(?=\.(?:name|parameters|strict)\b)")
+"""Levels that a chat's shapes have and a response's have not."""
+
 _MESSAGE: Final = re.compile(r"messages\[(\d+)\](?:\.content(?:\[(\d+)\])?)?")
-_QUOTED: Final = re.compile(r"'(messages(?:\[\d+\])?|response_format)(?=['.\[])")
+_QUOTED: Final = re.compile(r"'(messages(?:\[\d+\])?|response_format|reasoning_effort)(?=['.\[])")
 
 
 def in_its_terms(error: PunaError, places: Sequence[str] = ()) -> PunaError:
@@ -33,7 +36,8 @@ def in_its_terms(error: PunaError, places: Sequence[str] = ()) -> PunaError:
     if error.param is not None:
         error.param = _param(error.param, places)
     if isinstance(error, InvalidRequest):
-        error.message = _QUOTED.sub(lambda found: f"'{_param(found[1], places)}", error.message)
+        words = _QUOTED.sub(lambda found: f"'{_param(found[1], places)}", error.message)
+        error.message = _NESTED.sub("", words)
     return error
 
 
@@ -61,4 +65,4 @@ def _param(param: str, places: Sequence[str]) -> str:
         part = f"[{found[2]}]" if found[2] is not None and places[number].startswith("input[") else ""
         return places[number] + part + (param[found.end() :] if part else "")
     name, dot, rest = param.partition(".")
-    return _NAMES.get(name, name) + dot + rest
+    return _NESTED.sub("", _NAMES.get(name, name) + dot + rest)

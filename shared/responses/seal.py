@@ -6,7 +6,6 @@ Form: base64url of a version byte, the nonce (12 bytes) and the ciphertext with 
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from typing import Final
@@ -24,7 +23,7 @@ def state_key(text: str) -> bytes:
     """The key of a setting's value: base64url of 32 bytes. Raises ValueError."""
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise ValueError("must be 32 bytes in base64url")

@@ -40,11 +40,9 @@ def as_asked(tools: Tools) -> list[dict[str, Any]]:
 def choice_of(tools: Tools, choice: Any) -> tuple[Tools, Choice | None]:
     """The tools that are left and the choice among them, in a chat's shape. Raises InvalidRequest or
     UnsupportedParameter."""
-    with (
-        _without(r"(tool_choice(?:\.allowed_tools)?(?:\.tools\[\d+\])?)\.function"),
-        _without(r"(tool_choice)\.allowed_tools"),
-    ):
-        return choose(tools, _nested_choice(choice) if isinstance(choice, dict) else choice)
+    nested = _nested_choice(choice) if isinstance(choice, dict) else choice
+    with _without(r"(tool_choice)\.allowed_tools"), _without(r"(tool_choice(?:\S*tools\[\d+\])?)\.function"):
+        return choose(tools, nested)
 
 
 def format_of(value: Any) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, WithJsonSchema, field_validator
 
+from shared.constrain.answer import constrained
 from shared.errors import InvalidRequest, UnsupportedParameter
 from shared.schema.body import AsksNothing, Body, json_type, nothing, object_at, string_at, validate, wrong
 from shared.schema.options import INTEGERS
@@ -164,7 +165,7 @@ class ResponseRequest(Body):
     def engine_request(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """What the engine is asked: a chat's request, of what the caller set and no more.
 
-        Raises InvalidRequest or UnsupportedParameter with `param`.
+        Raises InvalidRequest or UnsupportedParameter with `param`, some of them in a chat's terms.
         """
         tools, choice = self.choice
         effort, _ = effort_of(None, {"effort": self.thinking["effort"]})
@@ -182,7 +183,9 @@ class ResponseRequest(Body):
         }
         if tools:
             asked |= {"tools": tools, "tool_choice": choice, "parallel_tool_calls": self.parallel_tool_calls}
-        return {name: value for name, value in asked.items() if value is not None}
+        request = {name: value for name, value in asked.items() if value is not None}
+        constrained(request)  # what no engine can hold an answer to is refused here
+        return request
 
     def echo(self) -> dict[str, Any]:
         """The fields of a response's head that are the request's own."""
@@ -211,6 +214,7 @@ class ResponseRequest(Body):
 
     def check(self) -> None:
         """What no model of one field can check. Raises InvalidRequest or UnsupportedParameter with `param`."""
+        _ = self.conversation_id
         if self.truncation not in (None, "auto", "disabled"):
             raise wrong("truncation", "expected 'auto' or 'disabled'")
         if self.service_tier not in (None, *_TIERS):

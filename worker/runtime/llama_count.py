@@ -19,6 +19,7 @@ async def count(engine: EngineClient, request: Mapping[str, Any]) -> AsyncGenera
     How many tokens an image takes is only known when it has been read: a prompt with images is computed, and one token
     generated.
     """
+    request = {name: value for name, value in request.items() if name != "truncate"}
     if next(iter(images_of(request["messages"])), None) is not None:
         async for events in chat(engine, {**request, "max_tokens": 1, "n": 1}):
             if isinstance(done := events[-1], Done):
