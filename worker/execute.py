@@ -209,7 +209,7 @@ class Executor:
         def also(pipe: "Pipeline") -> None:
             record(pipe, claim.job, claim.executions)
             if claim.recorder is not None:
-                claim.recorder.buffer(pipe, claim.attempt)
+                claim.recorder.buffer(pipe, claim.attempt, writer.joined)
 
         await writer.send(last, also, guard=lambda: self._leases.ensure(claim))
         for place in claim.recorder.places if claim.recorder is not None else ():

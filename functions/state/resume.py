@@ -13,7 +13,7 @@ from functions.services import Services
 from functions.state.current import settled
 from functions.state.lookup import reachable
 from functions.state.rebuild import rebuilt, terminal
-from shared.errors import JobLost
+from shared.errors import JobLost, PunaError
 from shared.responses.ids import job_id
 from shared.state.record import StoredResponse
 from shared.state.recorder import view
@@ -36,11 +36,12 @@ async def resumed(services: Services, record: StoredResponse, after: int = -1) -
 
 
 async def _events(services: Services, record: StoredResponse, after: int, reader: FrameReader) -> Chunks:
-    events = view(record.head, services.settings)
+    events, silence, seen = view(record.head, services.settings), "queued", -1
     if record.response is None:
         # Of one that is over, the frames may be gone: then it is told in another way, from the beginning.
-        yield _encoded(events.open(), after) or comment("queued")
-    silence, seen = "queued", -1
+        said = events.open()
+        seen = said[-1]["sequence_number"]
+        yield _encoded(said, after) or comment(silence)
     try:
         async for frame in reader.frames(lambda: services.settings.comment_s, _FIRST_TICK_S):
             if frame is None:
@@ -52,14 +53,22 @@ async def _events(services: Services, record: StoredResponse, after: int, reader
             if chunk := _encoded(said, after):
                 yield chunk
     except JobLost:
-        with reachable():
-            response = await settled(services, record)
-        after = max(after, seen)
-        if after < 0 and record.response is not None:
-            yield encode(rebuilt(response, view(record.head, services.settings)))
-        elif record.last is None or after < record.last:
-            # Which pieces the caller has not seen cannot be told any more; the last event has everything.
-            yield encode([terminal(response, after + 1)])
+        try:
+            yield await _untold(services, record, max(after, seen))
+        except PunaError as error:
+            yield encode(events.error(error))
+
+
+async def _untold(services: Services, record: StoredResponse, after: int) -> bytes:
+    """What is left to tell of a response whose frames are gone, after an event."""
+    with reachable():
+        response = await settled(services, record)
+    if after < 0:
+        return encode(rebuilt(response, view(record.head, services.settings)))
+    if record.last is not None and after >= record.last:
+        return b""
+    # Which pieces the caller has not seen cannot be told any more; the last event has everything.
+    return encode([terminal(response, after + 1)])
 
 
 def _encoded(events: Sequence[dict[str, Any]], after: int) -> bytes:

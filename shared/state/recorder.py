@@ -47,11 +47,14 @@ class Recorder:
         for event in self._events.read(batch):
             self._last = event["sequence_number"]
 
-    def buffer(self, pipe: Any, attempt: int) -> None:
-        """Add the end to a transaction, behind the terminal frame of this attempt."""
+    def buffer(self, pipe: Any, attempt: int, joined: int = 0) -> None:
+        """Add the end to a transaction, behind the terminal frame of this attempt.
+
+        `joined` pieces of what was read are no pieces of their own in the frames (see FrameWriter).
+        """
         response = self._events.response
         if self._head.store:
-            buffer_end(pipe, (self._head.owner, self._head.id), response, self._last, attempt)
+            buffer_end(pipe, (self._head.owner, self._head.id), response, self._last - joined, attempt)
         if self._head.conversation is not None and response["status"] in _ANSWERED:
             items = [*self._brought, *response["output"]]
             buffer_append(pipe, self._head.owner, self._head.conversation, items, self._job_id, attempt)
