@@ -16,7 +16,8 @@ from shared.responses.failure import in_its_terms
 from shared.responses.head import Head
 from shared.responses.ids import response_id
 from shared.responses.seal import SETTING, Seal
-from shared.schema.responses import ENCRYPTED, ResponseRequest
+from shared.schema.response_options import ENCRYPTED
+from shared.schema.responses import ResponseRequest
 
 
 class ResponseJob(NamedTuple):

@@ -7,10 +7,11 @@ from pydantic import Field, WithJsonSchema, field_validator
 
 from shared.constrain.answer import constrained
 from shared.errors import InvalidRequest, UnsupportedParameter
-from shared.schema.body import AsksNothing, Body, json_type, nothing, object_at, string_at, validate, wrong
+from shared.schema.body import AsksNothing, Body, nothing, object_at, string_at, validate, wrong
 from shared.schema.options import INTEGERS
 from shared.schema.reasoning import effort_of
 from shared.schema.response_items import Item, items_of
+from shared.schema.response_options import ENCRYPTED, LOGPROBS, included_of, thinking_of
 from shared.schema.response_shapes import as_asked, choice_of, format_of, functions_of
 from shared.schema.tools import Choice, Tools
 
@@ -23,20 +24,6 @@ NOT_BUILT: dict[str, AsksNothing] = {
 }
 """Fields of the OpenAI schema that are not built, each with the values that ask for nothing."""
 
-LOGPROBS: Final = "message.output_text.logprobs"
-ENCRYPTED: Final = "reasoning.encrypted_content"
-
-_INCLUDABLE: Final = {
-    "file_search_call.results",
-    "web_search_call.results",
-    "web_search_call.action.sources",
-    "message.input_image.image_url",
-    "computer_call_output.output.image_url",
-    "code_interpreter_call.outputs",
-}
-"""What OpenAI can include besides, of tools that are not built."""
-
-_SUMMARIES: Final = ("auto", "concise", "detailed")
 _TIERS: Final = ("auto", "default")
 
 _Short = Annotated[str, Field(max_length=64)]
@@ -110,45 +97,13 @@ class ResponseRequest(Body):
 
     @cached_property
     def included(self) -> set[str]:
-        """What `include` asks for: `LOGPROBS`, `ENCRYPTED`."""
-        if self.include is None:
-            return set()
-        if not isinstance(self.include, list):
-            raise wrong("include", f"expected an array, not {json_type(self.include)}")
-        for i, name in enumerate(self.include):
-            if name in (LOGPROBS, ENCRYPTED):
-                continue
-            if isinstance(name, str) and name in _INCLUDABLE:
-                raise UnsupportedParameter(
-                    f"Unsupported value: 'include[{i}]' does not support '{name}'.", param=f"include[{i}]"
-                )
-            raise wrong(f"include[{i}]", f"expected '{LOGPROBS}' or '{ENCRYPTED}'")
-        return set(self.include)
+        """What `include` asks for: `LOGPROBS`, `ENCRYPTED`. Raises InvalidRequest or UnsupportedParameter."""
+        return set() if self.include is None else included_of(self.include)
 
     @cached_property
     def thinking(self) -> dict[str, Any]:
-        """`reasoning` as it is said again: `{"effort", "summary"}`. Raises InvalidRequest."""
-        fields = (
-            {}
-            if self.reasoning is None
-            else object_at(self.reasoning, "reasoning", ("effort", "summary", "generate_summary", "mode", "context"))
-        )
-        for name in ("mode", "context"):
-            if fields.get(name, "auto") not in ("auto", "standard"):
-                raise UnsupportedParameter(
-                    f"Unsupported parameter: 'reasoning.{name}' is not supported with this value.",
-                    param=f"reasoning.{name}",
-                )
-        summaries = {name: fields[name] for name in ("summary", "generate_summary") if name in fields}
-        for name, value in summaries.items():
-            if value not in _SUMMARIES:
-                raise wrong(f"reasoning.{name}", f"expected one of {', '.join(_SUMMARIES)}")
-        if len(set(summaries.values())) > 1:
-            raise InvalidRequest(
-                "'reasoning.summary' and 'reasoning.generate_summary' differ; the latter is deprecated, leave it out.",
-                param="reasoning.generate_summary",
-            )
-        return {"effort": fields.get("effort"), "summary": next(iter(summaries.values()), None)}
+        """`reasoning` as it is said again: `{"effort", "summary"}`. Raises InvalidRequest or UnsupportedParameter."""
+        return thinking_of({} if self.reasoning is None else self.reasoning)
 
     @cached_property
     def format(self) -> dict[str, Any] | None:

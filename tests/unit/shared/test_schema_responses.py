@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from shared.errors import InvalidRequest
-from shared.schema.responses import ENCRYPTED, LOGPROBS, ResponseRequest, parse
+from shared.schema.response_options import ENCRYPTED, LOGPROBS
+from shared.schema.responses import ResponseRequest, parse
 
 PARAMETERS = {"type": "object", "properties": {"a": {"type": "string"}}}
 TOOL = {"type": "function", "name": "look", "parameters": PARAMETERS}
