@@ -10,6 +10,7 @@ from infra.seeds.models import SMOLLM2
 from shared.catalog.directory import DirectoryStore
 from shared.settings import Settings
 from tests.harness import ROOT, Stack, Valkey, running_stack
+from tests.sdk_types import Judge
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +71,10 @@ def real_stack(catalog_of_models: Path, tmp_path_factory: pytest.TempPathFactory
         stack.start_worker()
         stack.start_api()
         yield stack
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much was held against the SDK's types."""
+    if Judge.judged:
+        told = ", ".join(f"{count} {what}" for what, count in sorted(Judge.judged.items()))
+        terminalreporter.write_line(f"held against the SDK's types: {told}")

@@ -87,8 +87,11 @@ class ChatChunks:
         opening = b""
         while self._opened <= index:
             self._waiting_for = "generating"
-            if self._opened == index:
+            if self._opened == index and entries is None:
                 delta = {"role": "assistant", **delta}
+            elif self._opened == index:
+                # As OpenAI does: Node's SDK counts log probabilities of a choice's first chunk twice.
+                opening += self._data(index, {"role": "assistant", "content": ""}, None, None)
             else:
                 opening += self._data(self._opened, {"role": "assistant"}, None, None)
             self._opened += 1

@@ -47,7 +47,7 @@ def _ask(asked: CompletionRequest, *, template: bool) -> Ask:
                 "'echo' with 'logprobs' is for prompts that the model sees as they are; here they are templated.",
                 param="echo",
             )
-        plain["template"] = True
+        plain["template"] = []
     features = {"insert": "suffix"} if asked.suffix else {}
     return Ask("completion", asked.model, plain, stream=asked.stream, user=asked.user, features=features)
 

@@ -1,8 +1,9 @@
-"""A Modelfile's parameters as defaults: what a request sets stands, what neither sets is the engine's own."""
+"""A Modelfile's parameters and words as defaults: what a request sets stands, what neither sets is the engine's own."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from shared.catalog.catalog import CatalogModel
 from shared.catalog.manifest import InvalidManifest
 from shared.schema.options import OPTIONS, Asked, put
 
@@ -24,13 +25,31 @@ def with_defaults(request: Mapping[str, Any], parameters: Mapping[str, Any]) -> 
     return {**merged, "options": options} if options else merged
 
 
+def with_words(request: Mapping[str, Any], model: CatalogModel) -> dict[str, Any]:
+    """The request, with a Modelfile's MESSAGEs before its own, and its SYSTEM unless the conversation has one.
+
+    A completion has them where its prompt becomes a message. Ollama's order.
+    """
+    words = dict(request)
+    if (own := request.get("messages")) is not None:
+        words["messages"] = [*_before(model, own[0]["role"]), *own]
+    elif "template" in request:
+        words["template"] = _before(model, "user")
+    return words
+
+
+def _before(model: CatalogModel, role: str) -> list[dict[str, str]]:
+    system = [{"role": "system", "content": model.system}] if model.system and role != "system" else []
+    return [*system, *(dict(each) for each in model.messages)]
+
+
 def _put(defaults: Asked, name: str, value: Any) -> None:
     if type(value) is float and OPTIONS[name].whole and value.is_integer():
         value = int(value)
     if type(value) is not int and (type(value) is not float or OPTIONS[name].whole):
         raise InvalidManifest(f"the model is damaged: its parameter '{name}' is not a number", param="model")
-    if name == "num_predict" and value < 1:
-        return
+    if (name == "num_predict" and value < 1) or (name == "seed" and value < 0):
+        return  # Ollama's words for no limit, and for a random seed
     put(defaults, name, value, name)
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from fastapi import Request
 
-from functions.inference.defaults import with_defaults
+from functions.inference.defaults import with_defaults, with_words
 from functions.services import Services
 from shared.catalog.catalog import CatalogModel
 from shared.constrain.answer import constrained
@@ -63,7 +63,7 @@ async def prepare_with_images(http: Request, services: Services, tenant: Tenant,
     if "vision" in ask.features:
         messages, blobs = await gather(request["messages"], Limits.of(services.settings))
         request = {**request, "messages": messages}
-    request = with_defaults(request, model.defaults)
+    request = with_words(with_defaults(request, model.defaults), model)
     return Prepared(job_of(http, services, model, tenant, replace(ask, request=request)), blobs)
 
 

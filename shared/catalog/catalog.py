@@ -14,8 +14,10 @@ import orjson
 from shared.catalog.capabilities import capabilities
 from shared.catalog.manifest import (
     ADAPTER,
+    MESSAGES,
     PARAMS,
     PROJECTOR,
+    SYSTEM,
     TEMPLATE,
     InvalidManifest,
     Layer,
@@ -40,7 +42,8 @@ _SMALL = 1 << 20
 @dataclass(frozen=True)
 class CatalogModel:
     """One name of the catalog. `modified` is unix seconds; `defaults` are the manifest's parameters, `config` its
-    config object, `template` its chat template, empty when the weights' own is used."""
+    config object, `template` its chat template, empty when the weights' own is used; `system` and `messages` stand
+    before a conversation."""
 
     name: ModelName
     manifest: Manifest
@@ -48,6 +51,8 @@ class CatalogModel:
     defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
     template: str = field(default="", compare=False)
+    system: str = field(default="", compare=False)
+    messages: tuple[Mapping[str, str], ...] = field(default=(), compare=False)
 
     @property
     def id(self) -> str:
@@ -155,9 +160,12 @@ class Catalog:
             defaults = await self._object(manifest.layer(PARAMS), "its parameters")
             config = await self._object(manifest.config, "its config")
             template = await self._blob(manifest.layer(TEMPLATE))
+            system = await self._blob(manifest.layer(SYSTEM))
+            messages = _messages(await self._blob(manifest.layer(MESSAGES)))
         except InvalidManifest as error:
             raise InvalidManifest(f"model '{name}' is damaged: {error}", param="model") from None
-        return CatalogModel(name, manifest, found.modified, defaults, config, template.decode("utf-8", "replace"))
+        texts = (template.decode("utf-8", "replace"), system.decode("utf-8", "replace"))
+        return CatalogModel(name, manifest, found.modified, defaults, config, *texts, messages)
 
     async def _object(self, layer: Layer | None, what: str) -> dict[str, Any]:
         """A small JSON blob; an absent one is empty. Raises InvalidManifest when it cannot be read."""
@@ -226,3 +234,12 @@ class Catalog:
             del self._flights[key]
         if not task.cancelled():
             task.exception()  # seen here in case nobody waits any more
+
+
+def _messages(blob: bytes) -> tuple[Mapping[str, str], ...]:
+    """A manifest's messages. Raises InvalidManifest for what are none."""
+    try:
+        listed = orjson.loads(blob) if blob else []
+        return tuple({"role": str(each["role"]), "content": str(each["content"])} for each in listed)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise InvalidManifest("its messages cannot be read") from None

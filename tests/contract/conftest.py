@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from tests.harness import Stack, add_model, running_stack
+from tests.sdk_types import every_answer_is_of_the_sdks_types
+
+__all__ = ["every_answer_is_of_the_sdks_types"]
 
 CHAT = "/v1/chat/completions"
 

@@ -177,3 +177,12 @@ def test_a_worker_s_word_of_life_brings_no_finished_job_back(stack_of_its_own: S
         answers = pool.map(lambda _: client.post(CHAT, json=HELLO).status_code, range(200))
         assert set(answers) == {200}
     assert stack.residue() == {}
+
+
+def test_a_stop_sequence_ends_the_text_before_it(api: Api) -> None:
+    body = whole(api, stop=["3 "], max_tokens=20, n=2)
+    assert [(each["message"]["content"], each["finish_reason"]) for each in body["choices"]] == [("0 1 2 ", "stop")] * 2
+    assert body["usage"]["completion_tokens"] == 8
+    assert body["usage"]["prompt_tokens"] == 1
+    chunks = streamed(api, stop=["3 "], max_tokens=20)
+    assert "".join(each["choices"][0]["delta"].get("content", "") for each in chunks if each["choices"]) == "0 1 2 "

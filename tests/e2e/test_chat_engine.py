@@ -325,17 +325,30 @@ async def test_one_seed_gives_one_text(engine: LlamaEngine, prompt: str, times: 
         ({"temperature": "hot"}, "temperature"),
         ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"$ref": "#/none"}}}]}, "tools"),
         (
-            {
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {"schema": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
-                }
-            },
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"uniqueItems": True}}}},
             "response_format",
         ),
+        ({"logit_bias": {"49152": 1}}, "logit_bias"),
     ],
 )
 async def test_what_the_engine_refuses_names_the_field(engine: LlamaEngine, fields: Any, param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await ask(engine, "Hi", **fields)
     assert caught.value.param == param
+
+
+async def test_text_before_a_stop_is_whole_and_what_is_no_stop_is_kept(engine: LlamaEngine) -> None:
+    events = await ask(engine, "Count: one two three four five", max_tokens=24, seed=1)
+    whole = text_of(events)
+    words = whole.split(" ")
+    stop = f" {words[2]}"
+    assert words[2]
+    stopped = await ask(engine, "Count: one two three four five", max_tokens=24, seed=1, stop=[stop])
+    assert text_of(stopped) == whole[: whole.index(stop)]
+    assert finishes(stopped) == {0: "stop"}
+    assert done(stopped).prompt_tokens == done(events).prompt_tokens
+    assert 0 < done(stopped).completion_tokens < 24
+    unfinished = await ask(engine, "Count: one two three four five", max_tokens=24, seed=1, stop=[whole[-2:] + "\0"])
+    assert text_of(unfinished) == whole
+    assert finishes(unfinished) == finishes(events)
+    assert done(unfinished).completion_tokens == done(events).completion_tokens

@@ -69,4 +69,4 @@ def test_the_readmes_commands_exist() -> None:
 def test_the_readmes_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README + API + (ROOT / "docs/adr/README.md").read_text()):
         if "://" not in target:
-            assert (ROOT / target).exists() or (ROOT / "docs/adr" / target).exists(), target
+            assert any((ROOT / folder / target).exists() for folder in ("", "docs", "docs/adr")), target

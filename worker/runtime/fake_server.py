@@ -11,8 +11,12 @@ from typing import Any
 import orjson
 
 from worker.runtime.fake_chat import Stats, answer_events, answer_whole
+from worker.runtime.fake_chat import token as token_text
 from worker.runtime.fake_http import Connection
 from worker.runtime.fake_plan import Knobs, Plan, prompt_of
+
+VOCABULARY = 50_000
+"""Tokens that the fake model knows."""
 
 
 class FakeEngineServer:
@@ -73,6 +77,8 @@ class FakeEngineServer:
             connection.send_json(200, {"prompt": prompt_of(orjson.loads(body))})
         elif (method, path) == ("POST", "/tokenize"):
             connection.send_json(200, {"tokens": list(range(len(orjson.loads(body)["content"].split())))})
+        elif (method, path) == ("POST", "/detokenize"):
+            connection.send_json(*_detokenized(body))
         elif answer := self._look(method, path):
             connection.send_json(*answer)
         else:
@@ -138,6 +144,14 @@ class FakeEngineServer:
         finally:
             stats.active -= 1
             self._slots.release()
+
+
+def _detokenized(body: bytes) -> tuple[int, dict[str, Any]]:
+    """The k-th token is `k `. Like llama.cpp, it fails for one that is not in the vocabulary."""
+    tokens = orjson.loads(body)["tokens"]
+    if any(token >= VOCABULARY for token in tokens):
+        return 500, _error(500, "vector", "server_error")
+    return 200, {"content": "".join(map(token_text, tokens))}
 
 
 def _error(code: int, message: str, kind: str, **more: int) -> dict[str, Any]:

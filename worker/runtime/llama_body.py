@@ -14,12 +14,13 @@ from shared.errors import InvalidRequest
 from worker.runtime.llama_messages import messages_of
 from worker.runtime.thinking import thinking_fields
 
-_AS_THEY_ARE = ("temperature", "top_p", "max_tokens", "seed", "stop", "frequency_penalty", "presence_penalty", "fake")
+_AS_THEY_ARE = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", "presence_penalty", "fake")
 """Fields that llama.cpp has under the same name; `fake` turns the fake engine's knobs, in tests only."""
 
 _MAPPED = {"messages", "n", "logprobs", "top_logprobs", "logit_bias", "response_format", "reasoning_effort", "options"}
+_WATCHED = {"stop"}
 _TOOLS = {"tools", "tool_choice", "parallel_tool_calls"}
-_FIELDS = {*_AS_THEY_ARE, *_MAPPED, *_TOOLS}
+_FIELDS = {*_AS_THEY_ARE, *_MAPPED, *_WATCHED, *_TOOLS}
 
 _OPTIONS = {
     *("temperature", "top_p", "seed", "stop", "max_tokens", "frequency_penalty", "presence_penalty"),
@@ -42,13 +43,14 @@ class Plan:
     """A request, decided. `body` lacks what differs between groups of choices.
 
     `calls` says that the text of the answer is, or may be, a list of calls. `top` is the number of alternatives
-    asked for at each token, None without `logprobs`.
+    asked for at each token, None without `logprobs`. `stops` are looked for here and not by the engine, see `Stopper`.
     """
 
     body: dict[str, Any]
     choices: int = 1
     calls: bool = False
     top: int | None = None
+    stops: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> "Plan":
@@ -75,7 +77,10 @@ class Plan:
             # llama.cpp's own name: it refuses `logprobs` with tools in a stream, and gives none for 0 alternatives.
             body["n_probs"] = max(top, 1)
         calls = _constrain(body, request)
-        return cls(body, request.get("n") or 1, calls, top)
+        stops = tuple(request.get("stop") or body.pop("stop", ()))
+        if stops:
+            body["timings_per_token"] = True  # how many tokens a text has, when it is cut
+        return cls(body, request.get("n") or 1, calls, top, stops)
 
     def group(self, first: int, count: int) -> dict[str, Any]:
         """The body for choices `first` … `first + count - 1`."""

@@ -7,7 +7,7 @@ the prompt once for a group; later groups find it in its cache.
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 from shared.constrain.answer import is_prefill
 from shared.errors import ContextLengthExceeded, InvalidRequest
@@ -16,10 +16,14 @@ from worker.runtime import llama_schema
 from worker.runtime.llama_body import Plan
 from worker.runtime.llama_events import Answer
 from worker.runtime.llama_http import EngineClient
+from worker.runtime.llama_stopper import Stopper
 from worker.runtime.llama_truncate import shortened
+from worker.runtime.llama_vocabulary import ensure_known
 from worker.runtime.tool_calls import CallReader
 
 PATH = "/v1/chat/completions"
+
+Payloads: TypeAlias = AsyncGenerator[list[bytes], None]
 
 
 async def chat(engine: EngineClient, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
@@ -43,6 +47,7 @@ async def chat(engine: EngineClient, request: Mapping[str, Any]) -> AsyncGenerat
 
 async def _chat(engine: EngineClient, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
     plan = Plan.of(request)
+    await ensure_known(engine, [token for token, _ in plan.body.get("logit_bias", ())], "logit_bias")
     if "grammar" in plan.body:
         await llama_schema.ensure(engine, {"grammar": plan.body["grammar"]})
     total = Done(0, 0)
@@ -67,15 +72,37 @@ async def _group(engine: EngineClient, plan: Plan, first: int, count: int) -> As
     answer = Answer(first, plan.top)
     readers = [CallReader(index) for index in range(first, first + count)] if plan.calls else None
     payloads = engine.stream(PATH, plan.group(first, count))
+    batches = _stopped(payloads, answer, Stopper(plan.stops, first, count)) if plan.stops else _read(payloads, answer)
     try:
-        async for batch in payloads:
-            events = answer.read(batch)
+        async for events in batches:
             if readers:
                 events = _called(events, readers, first)
             if events:
                 yield events
     finally:
+        await batches.aclose()
         await payloads.aclose()
+
+
+async def _read(payloads: Payloads, answer: Answer) -> AsyncGenerator[list[Event], None]:
+    async for batch in payloads:
+        yield answer.read(batch)
+
+
+async def _stopped(payloads: Payloads, answer: Answer, stopper: Stopper) -> AsyncGenerator[list[Event], None]:
+    """The events up to a stop of every choice. One chunk at a time, so that the tokens before it can be counted."""
+    async for batch in payloads:
+        events: list[Event] = []
+        for payload in batch:
+            read = answer.read([payload])
+            stopper.note(payload)
+            events += stopper.read(read)
+            if stopper.over and stopper.cut and not answer.done:
+                yield [*events, stopper.done(answer.thoughts)]
+                return
+        if events and isinstance(done := events[-1], Done) and stopper.cut:
+            events[-1] = stopper.corrected(done)
+        yield events
 
 
 def _called(events: list[Event], readers: list[CallReader], first: int) -> list[Event]:

@@ -34,7 +34,7 @@ class Answer:
         self.done = False
         self._first = first
         self._top = top
-        self._thoughts = 0
+        self.thoughts = 0
         self._usages: list[Mapping[str, Any]] = []
 
     def read(self, payloads: list[bytes]) -> list[Event]:
@@ -80,7 +80,7 @@ class Answer:
         """A chunk that is more, or other, than text. Pieces that go on in the same event are joined with it."""
         index = choice["index"] + self._first
         if thought := delta.get("reasoning_content"):
-            self._thoughts += 1
+            self.thoughts += 1
             _join(events, Thought(thought, 1, index))
         if text := delta.get("content"):
             entries = None
@@ -108,7 +108,7 @@ class Answer:
             self._usages[0]["prompt_tokens"],
             sum(usage["completion_tokens"] for usage in self._usages),
             min((usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0) for usage in self._usages),
-            self._thoughts,
+            self.thoughts,
         )
 
     def _flush(self, events: list[Event], texts: list[str], index: int) -> None:

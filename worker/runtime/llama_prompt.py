@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.errors import EngineFailed, InvalidRequest
+from shared.errors import InvalidRequest
 from worker.runtime.llama_http import EngineClient
 from worker.runtime.llama_tokens import Entry
+from worker.runtime.llama_vocabulary import ensure_known
 
 _STARTS = ("<|endoftext|>", "<|end_of_text|>", "<s>")
 """Tokens between documents, where the model has none that every text begins with."""
@@ -49,21 +50,22 @@ class PromptReader:
         """All prompts. Raises InvalidRequest for a token that is not in the vocabulary, or for a model without
         tokens to fill in with."""
         arrays = [each for each in request["prompts"] if not isinstance(each, str)]
-        await self._check([token for each in arrays for token in each], "prompt")
-        await self._check([int(token) for token in request.get("logit_bias", {})], "logit_bias")
+        await ensure_known(self._engine, [token for each in arrays for token in each], "prompt")
+        await ensure_known(self._engine, [int(token) for token in request.get("logit_bias", {})], "logit_bias")
         if (suffix := request.get("suffix")) is not None:
             around = await self._around()
             return [await self._gap(each, suffix, around) for each in request["prompts"]]
-        template, echo = bool(request.get("template")), bool(request.get("echo"))
+        template, echo = request.get("template"), bool(request.get("echo"))
         return [
-            await self._text(each, template=template) if isinstance(each, str) else await self._array(each, echo=echo)
+            await self._text(each, template) if isinstance(each, str) else await self._array(each, echo=echo)
             for each in request["prompts"]
         ]
 
-    async def _text(self, text: str, *, template: bool) -> Prompt:
-        if template:
-            message = {"role": "user", "content": text}
-            rendered = await self._engine.call("/apply-template", {"messages": [message]})
+    async def _text(self, text: str, template: Sequence[Mapping[str, Any]] | None) -> Prompt:
+        """`template` are the messages before a text that becomes one itself; None for a raw text."""
+        if template is not None:
+            messages = [*template, {"role": "user", "content": text}]
+            rendered = await self._engine.call("/apply-template", {"messages": messages})
             tokens, _ = await self._tokenize(rendered["prompt"], add_special=True)
             return Prompt(tokens, text, len(tokens), len(tokens))
         tokens, pieces = await self._tokenize(text, add_special=True)
@@ -130,17 +132,6 @@ class PromptReader:
 
     async def _words(self, tokens: Sequence[int]) -> str:
         return str((await self._engine.call("/detokenize", {"tokens": list(tokens)}))["content"])
-
-    async def _check(self, tokens: Sequence[int], param: str) -> None:
-        """The engine answers for the highest token, or says with status 500 that there is none."""
-        if not tokens:
-            return
-        try:
-            await self._words([max(tokens)])
-        except EngineFailed as error:
-            if "status 500" not in error.message:
-                raise
-            raise InvalidRequest(f"token {max(tokens)} is not in the model's vocabulary.", param=param) from None
 
 
 def _plain(name: str) -> str:

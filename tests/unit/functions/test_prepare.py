@@ -1,12 +1,14 @@
 """A Modelfile's parameters and the request: who decides what. No I/O."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from functions.inference.defaults import with_defaults
+from functions.inference.defaults import with_defaults, with_words
 from functions.inference.prepare import within_context
+from shared.catalog.catalog import CatalogModel
 from shared.catalog.manifest import InvalidManifest
+from shared.catalog.names import ModelName
 from shared.errors import InvalidRequest
 
 
@@ -31,7 +33,6 @@ def test_parameters_fill_what_the_request_leaves_open() -> None:
         "top_p": 1,
         "stop": ["<|a|>", "<|b|>"],
         "max_tokens": 64,
-        "seed": 2**32 - 2,
         "options": {"top_k": 20, "repeat_penalty": 1.1, "n_keep": 4},
     }
 
@@ -59,3 +60,14 @@ def test_a_context_that_fits_is_what_there_is() -> None:
     assert within_context({"a": 1}, 100) == {"a": 1}
     with pytest.raises(InvalidRequest):
         within_context({"options": {"num_ctx": 101}}, 100)
+
+
+def test_a_modelfile_s_words_stand_before_the_conversation() -> None:
+    turn = {"role": "user", "content": "an example"}
+    model = CatalogModel(ModelName.parse("m"), cast(Any, None), 0.0, system="Be brief.", messages=(turn,))
+    system = {"role": "system", "content": "Be brief."}
+    asked, own = {"role": "user", "content": "Hi"}, {"role": "system", "content": "Be long."}
+    assert with_words({"messages": [asked]}, model)["messages"] == [system, turn, asked]
+    assert with_words({"messages": [own, asked]}, model)["messages"] == [turn, own, asked]
+    assert with_words({"prompts": ["Hi"], "template": []}, model)["template"] == [system, turn]
+    assert with_words({"prompts": ["Hi"]}, model) == {"prompts": ["Hi"]}

@@ -231,7 +231,7 @@ async def test_tokens_are_taken_as_they_are() -> None:
 
 async def test_a_template_wraps_text_and_leaves_the_echo() -> None:
     async with serving() as (llama, engine):
-        events = await collect(engine, "Hi", template=True, echo=True)
+        events = await collect(engine, "Hi", template=[], echo=True)
     assert bytes(llama.asked[0]["prompt"]) == b"<Hi>"
     assert text_of(events) == "Hihello"
 
