@@ -20,7 +20,6 @@ from rq.worker.base import BaseWorker, WorkerStatus
 
 from shared import keys
 from shared.catalog.store import open_state
-from shared.errors import ServiceUnavailable
 from shared.ledger import Ledger, UnknownJob, load, spec_of
 from shared.reaper import Reaper
 from shared.redis import UNREACHABLE, Scripts, connect, connect_sync
@@ -31,6 +30,7 @@ from worker.claim import Claim, Stop
 from worker.execute import Executor
 from worker.leases import Leases
 from worker.runtime.engine import Engine, EngineState
+from worker.settling import Settling
 
 log = logging.getLogger("puna.worker")
 
@@ -63,7 +63,6 @@ class Consumer:
         self._subscriptions = Subscriptions(settings.redis_url)
         self._running: dict[str, Claim] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._settling: set[asyncio.Task[None]] = set()
         self._cancels: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._backlog = False
@@ -77,10 +76,11 @@ class Consumer:
         """Serve until `drain` is called. Outlives Redis: everything is tried again until it is back."""
         await self._register()
         self._leases = Leases(self._scripts, self._settings)
+        store = open_state(self._settings)
+        self._settling = Settling(Keeper(self._redis, self._scripts, store, self._settings, self.name))
         self.executor = Executor(
-            self._redis, self._engine, self._ledger, self._leases, self._settings, self.name, self._stored
+            self._redis, self._engine, self._ledger, self._leases, self._settings, self.name, self._settling.begin
         )
-        self._keeper = Keeper(self._redis, self._scripts, open_state(self._settings), self._settings, self.name)
         self._reaper = Reaper(self._redis, self._scripts, self._settings, self.name)
         await self._subscriptions.subscribe(keys.WAKE_CHANNEL, self._on_wake)
         await self._subscriptions.subscribe(keys.CANCEL_CHANNEL, self._on_cancel)
@@ -88,7 +88,7 @@ class Consumer:
         loops = [
             asyncio.create_task(self._every(self._settings.renew_s, self._beat), name="heartbeat"),
             asyncio.create_task(self._every(self._settings.reap_s, self._reap), name="reaper"),
-            asyncio.create_task(self._every(self._settings.reap_s, self._keep), name="keeper"),
+            asyncio.create_task(self._every(self._settings.reap_s, self._settling.sweep), name="keeper"),
         ]
         try:
             await self._claims()
@@ -252,24 +252,6 @@ class Consumer:
         if await self._reaper.run_once():
             self._wake.set()
 
-    # What is stored
-
-    def _stored(self, place: str) -> None:
-        """Bring the object store up to date, beside the jobs that run."""
-        task = asyncio.create_task(self._settle(place), name=f"settle {place}")
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-
-    async def _settle(self, place: str) -> None:
-        try:
-            await self._keeper.settle(place)
-        except (*UNREACHABLE, ServiceUnavailable) as error:
-            log.warning("%s is left to the next keeper: %s", place, error)
-
-    async def _keep(self) -> None:
-        await self._keeper.sweep()
-        await self._keeper.expire()
-
     # Stopping
 
     async def _finish(self) -> None:
@@ -281,8 +263,7 @@ class Consumer:
             claim.stop(Stop.DRAINED)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.lease_s)
-        if self._settling:
-            await asyncio.wait(self._settling, timeout=self._settings.lease_s)
+        await self._settling.finish(self._settings.lease_s)
 
     async def _close(self) -> None:
         await _quietly(self._redis.zrem(keys.WORKERS, self.name))

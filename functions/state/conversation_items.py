@@ -11,16 +11,18 @@ from functions.services import Services
 from functions.state.conversations import found
 from functions.state.lookup import reachable, unknown_conversation, unknown_item
 from functions.state.new_items import new_items
-from functions.state.query import listed, no_such_after, paging, parameters
+from functions.state.query import PAGING, listed, no_such_after, paging, parameters
 from shared.errors import PunaError
 from shared.schema import conversations
 from shared.schema.body import parse_json
-from shared.state.conversations import NO_ITEM, Page
+from shared.state.conversation import NO_ITEM, Page
 
 router = APIRouter()
 
 
-@router.get("/v1/conversations/{conversation_id}/items", summary="List items", response_model=None)
+@router.get(
+    "/v1/conversations/{conversation_id}/items", summary="List items", openapi_extra=PAGING, response_model=None
+)
 async def list_items(request: Request, conversation_id: str) -> dict[str, Any]:
     """A page of a conversation's items, the newest first unless asked otherwise."""
     services: Services = request.app.state.services.get()

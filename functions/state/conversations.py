@@ -13,7 +13,7 @@ from functions.state.new_items import new_items
 from functions.state.query import parameters
 from shared.schema import conversations
 from shared.schema.body import parse_json
-from shared.state.conversations import Conversation
+from shared.state.conversation import Conversation
 
 router = APIRouter()
 

@@ -19,6 +19,33 @@ _INCLUDE: Final = {
 _LIMIT_MAX: Final = 100
 
 
+def _parameter(name: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
+
+
+_INCLUDED: Final = _parameter("include", type="array", items={"type": "string", "enum": sorted(_INCLUDE)})
+
+STREAM: Final = {
+    "parameters": [
+        _INCLUDED,
+        _parameter("stream", type="boolean"),
+        _parameter("starting_after", type="integer", minimum=0),
+        _parameter("include_obfuscation", type="boolean", enum=[False]),
+    ]
+}
+"""`openapi_extra` of a route that gives a response or its stream."""
+
+PAGING: Final = {
+    "parameters": [
+        _INCLUDED,
+        _parameter("after", type="string"),
+        _parameter("limit", type="integer", minimum=1, maximum=_LIMIT_MAX, default=20),
+        _parameter("order", type="string", enum=["asc", "desc"], default="desc"),
+    ]
+}
+"""`openapi_extra` of a route that gives a list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Paging:
     """Which part of a list is asked for."""

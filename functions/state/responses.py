@@ -11,7 +11,7 @@ from functions.inference.sse import EventStream
 from functions.services import Services
 from functions.state.current import current
 from functions.state.lookup import reachable, response_of
-from functions.state.query import boolean, integer, page_of, paging, parameters
+from functions.state.query import PAGING, STREAM, boolean, integer, page_of, paging, parameters
 from functions.state.resume import resumed
 from shared.errors import InvalidRequest, UnsupportedParameter
 from shared.responses.head import Head
@@ -22,7 +22,7 @@ from shared.stream.reader import FrameReader
 router = APIRouter()
 
 
-@router.get("/v1/responses/{response_id}", summary="Retrieve a response", response_model=None)
+@router.get("/v1/responses/{response_id}", summary="Retrieve a response", openapi_extra=STREAM, response_model=None)
 async def retrieve(request: Request, response_id: str) -> Response:
     """A stored response as it is now; with `stream`, its events, those after `starting_after` only."""
     services: Services = request.app.state.services.get()
@@ -56,7 +56,9 @@ async def delete(request: Request, response_id: str) -> dict[str, Any]:
     return {"id": response_id, "object": "response", "deleted": True}
 
 
-@router.get("/v1/responses/{response_id}/input_items", summary="List input items", response_model=None)
+@router.get(
+    "/v1/responses/{response_id}/input_items", summary="List input items", openapi_extra=PAGING, response_model=None
+)
 async def input_items(request: Request, response_id: str) -> dict[str, Any]:
     """The items that a response's request brought."""
     services: Services = request.app.state.services.get()

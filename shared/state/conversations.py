@@ -6,8 +6,7 @@ One that is no longer hot is warmed up from the object store before it is read o
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any
 
 import orjson
 from redis.asyncio import Redis
@@ -17,37 +16,9 @@ from shared.ids import new_id
 from shared.redis import Scripts, buffer
 from shared.settings import Settings
 from shared.state import places
+from shared.state.conversation import GONE, NO_ITEM, UNKNOWN, Conversation, Page
 from shared.state.durable import Durable
 from shared.state.record import Items, pairs
-
-GONE: Final = b"gone"
-UNKNOWN: Final = b"unknown"
-NO_ITEM: Final = b"no item"
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A conversation without its items. `created_at` is Unix seconds."""
-
-    id: str
-    created_at: int
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    def encode(self) -> bytes:
-        return orjson.dumps({"id": self.id, "created_at": self.created_at, "metadata": self.metadata})
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Raises ValueError or TypeError on what is none."""
-        return cls(**orjson.loads(data))
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some items of a conversation, in the order asked for."""
-
-    items: Items
-    more: bool
 
 
 class Conversations:

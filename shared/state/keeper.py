@@ -17,7 +17,7 @@ from shared import keys
 from shared.catalog.directory import DirectoryStore
 from shared.catalog.store import Store
 from shared.errors import ServiceUnavailable
-from shared.redis import Scripts
+from shared.redis import UNREACHABLE, Scripts
 from shared.settings import Settings
 from shared.state import places
 from shared.state.durable import Durable
@@ -79,6 +79,10 @@ class Keeper:
                     await self.settle(place)
                 except ServiceUnavailable as error:
                     log.warning("%s is kept in Redis: %s", place, error.__cause__ or error)
+                except UNREACHABLE:
+                    raise
+                except Exception:
+                    log.exception("%s cannot be settled", place)  # the others can
 
         await asyncio.gather(*(settle(place.decode()) for place in found))
         return len(found)

@@ -37,7 +37,7 @@ class FrameReader:
         await self._subscriptions.subscribe(keys.frame_channel(self._job_id), self._hear)
 
     async def close(self) -> None:
-        await self._subscriptions.unsubscribe(keys.frame_channel(self._job_id))
+        await self._subscriptions.unsubscribe(keys.frame_channel(self._job_id), self._hear)
 
     async def frames(self, tick: Callable[[], float], first_tick_s: float) -> AsyncGenerator[Frame | None, None]:
         """Frames up to and with the terminal one; None when none came for `first_tick_s`, and then `tick()`, seconds.

@@ -128,6 +128,26 @@ def test_any_json(client: httpx.Client, body: Any) -> None:
 
 
 @settings(max_examples=max(CASES // 5, 20), deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    items=ITEMS, fields=st.dictionaries(st.sampled_from(["metadata", "items"]) | st.text(max_size=8), JSON, max_size=2)
+)
+def test_any_conversation_body(client: httpx.Client, items: Any, fields: Any) -> None:
+    id = client.post("/v1/conversations", json={}).json()["id"]
+    for path in ("", f"/{id}", f"/{id}/items"):
+        check(client.post(f"/v1/conversations{path}", json={"items": items, **fields}))
+    check(client.post("/v1/responses/input_tokens", json={"model": FAKE_MODEL, "input": items, **fields}))
+
+
+@settings(max_examples=max(CASES // 5, 20), deadline=None, suppress_health_check=list(HealthCheck))
+@given(id=st.text(max_size=60), query=st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=2))
+def test_any_id_of_something_stored(client: httpx.Client, id: str, query: Any) -> None:
+    for path in ("responses/ID", "responses/ID/input_items", "conversations/ID", "conversations/ID/items/ID"):
+        url = f"/v1/{path.replace('ID', quote(id, safe='') or 'x')}"
+        check(client.get(url, params=query))
+        check(client.delete(url, params=query))
+
+
+@settings(max_examples=max(CASES // 5, 20), deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=st.binary(max_size=200))
 def test_any_bytes(client: httpx.Client, body: bytes) -> None:
     check(client.post("/v1/chat/completions", content=body))

@@ -23,7 +23,7 @@ from shared.responses.ids import response_id
 from shared.schema import responses
 from shared.settings import Settings
 from shared.state import places
-from shared.state.conversations import GONE, NO_ITEM, Page
+from shared.state.conversation import GONE, NO_ITEM, Page
 from shared.state.keeper import Keeper
 from shared.state.record import StoredResponse
 from shared.state.responses import buffer_end
@@ -256,6 +256,7 @@ async def test_turn_200_costs_the_round_trips_of_turn_2(services: Services, sent
     tenant = Tenant("default", OWNER)
     previous: str | None = None
     trips: list[int] = []
+    sizes: list[int] = []
     for number in range(200):
         asked = responses.parse({"model": "fake", "input": f"turn {number}", "previous_response_id": previous})
         before = total(sent, services.redis)
@@ -264,12 +265,14 @@ async def test_turn_200_costs_the_round_trips_of_turn_2(services: Services, sent
         assert len(turn.prior) == 2 * number, "every earlier turn is there"
         _, record = stored(spec())
         record = replace(record, prior=turn.prior, input=[message(f"turn {number}")])
+        sizes.append(sum(map(len, record.fields().values())))
         await put(services, record)
         answer = {**message("answer"), "role": "assistant", "status": "completed"}
         await services.responses.end(record, {"id": record.head.id, "status": "completed", "output": [answer]}, 3)
         previous = record.head.id
     assert trips[0] == 0
     assert set(trips[1:]) == {1}
+    assert sizes[199] < 2.1 * sizes[100], "what a turn writes grows with its tokens"
 
 
 async def test_a_conversation_is_read_and_changed(services: Services, keeper: Keeper) -> None:

@@ -1,15 +1,18 @@
 """The record of a response in both of its forms, and where it is kept."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from functions.authenticate import owner_of
+from shared.catalog.store import open_state
 from shared.job import JobSpec
 from shared.limits import ANONYMOUS
 from shared.responses.head import Head
+from shared.settings import Settings
 from shared.state import places
-from shared.state.conversations import Conversation
+from shared.state.conversation import Conversation
 from shared.state.record import StoredResponse, as_object
 
 ID = "resp_" + "0" * 32
@@ -72,6 +75,11 @@ def test_an_owner_is_a_digest_of_the_key_and_not_the_key() -> None:
     assert owner == owner_of("bearer  secret ")
     assert owner != owner_of("Bearer other")
     assert owner_of("") == owner_of("Bearer ") == owner_of("Basic c2VjcmV0") == ANONYMOUS
+
+
+def test_what_is_stored_lies_in_a_folder_of_its_owners_alone(tmp_path: Path) -> None:
+    open_state(Settings(home=tmp_path))
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_failed_job_keeps_nothing_of_its_response() -> None:
