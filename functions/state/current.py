@@ -1,7 +1,7 @@
 """What a stored response is now. One that has no end yet is what its job and its frames say it is."""
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from functions.services import Services
 from functions.state.lookup import reachable, unknown_response
@@ -12,16 +12,19 @@ from shared.state.record import StoredResponse
 from shared.state.recorder import view
 from shared.stream.reader import last_frame, read_log
 
+RUNNING: Final = ("queued", "in_progress")
+"""States that a response leaves."""
+
 
 async def current(services: Services, record: StoredResponse) -> dict[str, Any]:
     """The response object. Raises ServiceUnavailable, or NotFound when it has been deleted meanwhile."""
     if record.response is not None:
         return record.response
     with reachable():
-        return await _running(services, record) or await settled(services, record)
+        return await _running(services, record) or await _settled(services, record)
 
 
-async def settled(services: Services, record: StoredResponse) -> dict[str, Any]:
+async def _settled(services: Services, record: StoredResponse) -> dict[str, Any]:
     """The final object of a response whose job is over. If nobody could write it (the queue was lost, or the job
     waited until its time was up), it failed, and that is written now."""
     found = await services.responses.look(record.head.owner, record.head.id)

@@ -10,7 +10,7 @@ from typing import Any
 from functions.inference.response_stream import encode, waiting
 from functions.inference.sse import Chunks, comment
 from functions.services import Services
-from functions.state.current import settled
+from functions.state.current import RUNNING, current
 from functions.state.lookup import reachable
 from functions.state.rebuild import rebuilt, terminal
 from shared.errors import JobLost, PunaError
@@ -60,9 +60,13 @@ async def _events(services: Services, record: StoredResponse, after: int, reader
 
 
 async def _untold(services: Services, record: StoredResponse, after: int) -> bytes:
-    """What is left to tell of a response whose frames are gone, after an event."""
-    with reachable():
-        response = await settled(services, record)
+    """What is left to tell of a response whose frames are gone, after an event.
+
+    Raises JobLost for one that still runs: it has made more frames than are kept.
+    """
+    response = await current(services, record)
+    if response["status"] in RUNNING:
+        raise JobLost("the beginning of the answer is no longer kept; its end will be in the response")
     if after < 0:
         return encode(rebuilt(response, view(record.head, services.settings)))
     if record.last is not None and after >= record.last:

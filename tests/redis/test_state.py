@@ -11,10 +11,11 @@ import pytest
 
 from functions.services import Services
 from functions.state.current import current
+from functions.state.resume import resumed
 from functions.state.turn import turn_of
 from shared import keys
 from shared.catalog.store import open_state
-from shared.frames import CancelledEvent, Done, Failed
+from shared.frames import CancelledEvent, Delta, Done, Failed, Frame
 from shared.ids import new_id
 from shared.job import JobSpec
 from shared.limits import Tenant, admit
@@ -250,6 +251,17 @@ async def test_a_response_whose_job_was_lost_failed(services: Services) -> None:
     answer = await current(services, record)
     assert (answer["status"], answer["error"]["code"]) == ("failed", "server_error")
     assert (await read(services, record)).response == answer, "it is written down"
+
+
+async def test_a_stream_whose_beginning_is_not_kept_breaks_off_and_its_response_goes_on(services: Services) -> None:
+    job, record = stored(spec(), background=True)
+    await services.queue.submit(job, None, lambda pipe: services.responses.open(pipe, record))
+    await services.redis.xadd(keys.frame_log(job.id), {"d": Frame(1, 5, (Delta("x"),)).encode()}, id="1-5")
+    async with resumed(services, record) as chunks:
+        text = b"".join([chunk async for chunk in chunks]).decode()
+    names = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
+    assert names == ["response.created", "response.queued", "error"]
+    assert (await current(services, await read(services, record)))["status"] == "in_progress"
 
 
 async def test_turn_200_costs_the_round_trips_of_turn_2(services: Services, sent: Counter[Any]) -> None:  # noqa: F811
