@@ -47,7 +47,12 @@ class Subscriptions:
     async def subscribe(self, channel: str, listener: Listener) -> None:
         """Returns when the server has confirmed: every later message reaches `listener`. Waits while Redis is away."""
         confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._channels.setdefault(channel.encode(), []).append(_Subscription(listener, confirmed))
+        listening = self._channels.setdefault(channel.encode(), [])
+        heard = any(each.confirmed.done() and not each.confirmed.cancelled() for each in listening)
+        listening.append(_Subscription(listener, confirmed))
+        if heard:  # the server has it already
+            confirmed.set_result(None)
+            return
         if self._reader is None:
             self._reader = asyncio.create_task(self._run(), name="subscriptions")
         else:

@@ -58,6 +58,7 @@ async def test_two_readers_of_one_job_hear_all_of_it_and_leave_one_by_one(
     redis: Redis, subscriptions: Subscriptions
 ) -> None:
     """A stream, and the same stream resumed by somebody else. No tick comes: what is heard must do."""
+    await redis.hset(keys.rq_job("j"), "status", "started")  # type: ignore[misc]
     readers = [FrameReader(redis, subscriptions, "j") for _ in range(3)]
     for reader in readers:
         await reader.open()
