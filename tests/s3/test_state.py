@@ -1,6 +1,6 @@
 """What is stored, in a real S3 server: newer versions win, deletions hold, and Redis may lose everything."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from uuid import uuid4
 
@@ -33,13 +33,15 @@ async def services(valkey: Valkey, s3_endpoint: str) -> AsyncIterator[Services]:
     services = Services.open(settings)
     yield services
     await services.close()
+    services.responses._durable._store.close()  # type: ignore[attr-defined]
 
 
 @pytest.fixture
-def store(services: Services) -> S3Store:
+def store(services: Services) -> Iterator[S3Store]:
     store = open_state(services.settings)
     assert isinstance(store, S3Store)
-    return store
+    yield store
+    store.close()
 
 
 @pytest.fixture
@@ -87,5 +89,6 @@ async def test_while_the_object_store_is_away_nothing_is_lost(services: Services
     place = places.response(OWNER, record.head.id) or ""
     with pytest.raises(ServiceUnavailable, match="what is stored"):
         await Keeper(services.redis, services.scripts, away, services.settings, "t").settle(place)
+    away.close()
     assert await services.responses.get(OWNER, record.head.id) is not None
     assert await keeper.settle(place)
