@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from shared.catalog.catalog import Catalog
-from shared.catalog.store import open_store
+from shared.catalog.store import open_state, open_store
 from shared.queue import JobQueue
 from shared.redis import Scripts, connect
 from shared.settings import Settings
+from shared.state.conversations import Conversations
+from shared.state.durable import Durable
+from shared.state.responses import Responses
 from shared.stream.pubsub import Subscriptions
 
 _RETRIES = 4
@@ -27,11 +30,14 @@ class Services:
     queue: JobQueue
     subscriptions: Subscriptions
     catalog: Catalog
+    responses: Responses
+    conversations: Conversations
 
     @classmethod
     def open(cls, settings: Settings) -> "Services":
         redis = connect(settings.redis_url, retries=_RETRIES)
         scripts = Scripts(redis)
+        durable = Durable(open_state(settings))
         return cls(
             settings=settings,
             redis=redis,
@@ -39,6 +45,8 @@ class Services:
             queue=JobQueue(redis, scripts, settings),
             subscriptions=Subscriptions(settings.redis_url),
             catalog=Catalog(open_store(settings)),
+            responses=Responses(redis, scripts, durable, settings),
+            conversations=Conversations(redis, scripts, durable, settings),
         )
 
     async def close(self) -> None:

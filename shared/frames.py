@@ -85,12 +85,13 @@ class Finish:
 @dataclass(frozen=True, slots=True)
 class Done:
     """Terminal: all is complete. Token counts: `cached_tokens` is the part of the prompt not computed anew,
-    `reasoning_tokens` the part of the completion that was thought."""
+    `reasoning_tokens` the part of the completion that was thought. `at` is the worker's time, in Unix seconds."""
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

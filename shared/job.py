@@ -11,11 +11,13 @@ GENERATE = "puna.generate"
 class JobSpec:
     """One generation, ready to run: checked, resolved, with every default decided.
 
-    `kind` says what to do: `chat`, `completion` or `embedding`. `id` is RQ's job id and the tail of the answer's id.
-    `queue` names the queue of the model's runner. `model` is the name as the caller wrote it. `request` is what the
-    engine's adapter for this kind reads: fields of the OpenAI schema, checked, nulls removed. `deadline` and `created`
-    are Unix seconds. `stream` says that the caller sees tokens as they come, so a second attempt after the first token
-    is impossible.
+    `kind` says what to do: `chat`, `completion`, `count` (of a chat's prompt) or `embedding`. `id` is RQ's job id
+    and the tail of the answer's id. `queue` names the queue of the model's runner. `model` is the name as the
+    caller wrote it. `request` is what the engine's adapter for this kind reads: fields of the OpenAI schema,
+    checked, nulls removed. `deadline` and `created` are Unix seconds. `stream` says that the caller sees tokens as
+    they come, so a second attempt after the first token is impossible. `response` is the head of the response that
+    is made of it (`shared.responses.head`), None for other answers; `brought` are the items that its conversation
+    gets before the output.
     """
 
     id: str
@@ -31,6 +33,8 @@ class JobSpec:
     priority: int = 0
     request_id: str = ""
     traceparent: str | None = None
+    response: dict[str, Any] | None = field(default=None, repr=False)
+    brought: list[dict[str, Any]] | None = field(default=None, repr=False)
 
     @property
     def width(self) -> int:
@@ -49,4 +53,4 @@ class JobSpec:
 
     def redacted(self) -> dict[str, Any]:
         """What may outlive the job in a failed-job registry: everything but the prompt and the user."""
-        return {**asdict(self), "request": {}, "user": None}
+        return {**asdict(self), "request": {}, "user": None, "response": None, "brought": None}

@@ -61,6 +61,26 @@ def worker(name: str) -> str:
     return f"puna:worker:{name}"
 
 
+def state(member: str) -> str:
+    """Hash: something stored, while it is hot. `member` is its key in the object store, which names its owner."""
+    return f"puna:state:{member}"
+
+
+def state_order(member: str) -> str:
+    """Sorted set: ids of a conversation's items, in their order."""
+    return f"puna:state:{member}:order"
+
+
+STATE_PENDING: Final = "puna:state-pending"
+"""Sorted set: what the object store does not hold as Redis does, member → since when (ms). What is in it does not
+expire from Redis, so that nothing is lost while the object store is away."""
+
+KEEPER_LOCK: Final = "puna:lock:keeper"
+"""String: one keeper at a time looks for what another has left pending."""
+
+EXPIRY_LOCK: Final = "puna:lock:expiry"
+"""String: one worker at a time looks for files that are too old, and not often."""
+
 LEASES: Final = "puna:leases"
 """Sorted set: claimed jobs, job id → when the lease lapses (ms, by Redis' clock)."""
 

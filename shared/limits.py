@@ -10,11 +10,16 @@ from shared.redis import Scripts
 _RETRY_AFTER_MAX_S = 60
 
 
+ANONYMOUS = "anonymous"
+"""The owner of what is stored without a key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whom a request is counted for. Its own limits belong here."""
+    """Whom a request is counted for; its own limits belong here. `owner` is who owns what it stores."""
 
     id: str
+    owner: str = ANONYMOUS
 
 
 async def admit(scripts: Scripts, *, job_id: str, queue: str, model: str, tenant: Tenant, queue_max: int) -> None:

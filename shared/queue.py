@@ -5,7 +5,8 @@ The description names the job only, because RQ prints and stores it.
 """
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -17,7 +18,10 @@ from shared import keys
 from shared.frames import CancelledEvent, encode_events
 from shared.job import GENERATE, JobSpec
 from shared.redis import Scripts, connect_sync
+from shared.responses.events import ResponseEvents
+from shared.responses.head import Head
 from shared.settings import Settings
+from shared.state.responses import cancel_arguments
 
 VALKEY_SPEAKS = (7, 2, 4)
 """The server version RQ is told. Asking would cost a round trip per function instance; RQ needs 6.2 at least."""
@@ -39,12 +43,18 @@ class JobQueue:
         self._scripts = scripts
         self._settings = settings
 
-    async def submit(self, spec: JobSpec, blobs: Mapping[str, bytes] | None = None) -> None:
+    async def submit(
+        self,
+        spec: JobSpec,
+        blobs: Mapping[str, bytes] | None = None,
+        also: Callable[[Any], None] | None = None,
+    ) -> None:
         """Queue an admitted job and wake a worker: one round trip, all or nothing. May be repeated safely.
 
-        `blobs` are the images that the job refers to, by their sha256 in hex.
+        `blobs` are the images that the job refers to, by their sha256 in hex; `also` adds commands to the transaction.
         """
-        ttl_s = math.ceil(self._settings.request_timeout_s + self._settings.lease_s)
+        left_s = max(spec.deadline - time.time(), 1)
+        ttl_s = math.ceil(left_s + self._settings.lease_s)
         pipe = self._redis.pipeline(transaction=True)
         for digest, blob in (blobs or {}).items():
             pipe.set(keys.image(digest), blob, ex=ttl_s)
@@ -53,7 +63,7 @@ class JobQueue:
             args=[spec.encode()],
             job_id=spec.id,
             description=f"{GENERATE} {spec.id}",
-            timeout=math.ceil(self._settings.request_timeout_s),
+            timeout=math.ceil(left_s),
             ttl=ttl_s,
             result_ttl=0,
             failure_ttl=math.ceil(self._settings.failure_ttl_s),
@@ -62,12 +72,20 @@ class JobQueue:
         rq_queue(spec.queue, self._settings.redis_url).enqueue_many([data], pipeline=cast(Any, pipe))
         if spec.width > 1:
             pipe.hset(keys.rq_job(spec.id), "width", spec.width)
+        if also is not None:
+            also(pipe)
         pipe.zrem(keys.admitted(spec.queue), spec.id)
         pipe.publish(keys.WAKE_CHANNEL, spec.queue)
         await pipe.execute()
 
-    async def cancel(self, job_id: str, queue: str, reason: str) -> str:
-        """Stop a job: `queued` (it never ran), `running` (its worker has been told) or `unknown` (it is over)."""
+    async def cancel(self, job_id: str, queue: str, reason: str, response: Head | None = None) -> str:
+        """Stop a job: `queued` (it never ran), `running` (its worker has been told) or `unknown` (it is over).
+
+        `response` is what is made of the job, if that is stored: a job that never ran has no worker to end it.
+        """
+        more_keys, more = ([], []) if response is None or not response.store else _ending(response)
+        background = response is not None and response.background
+        log_ttl_s = self._settings.background_log_ttl_s if background else self._settings.log_ttl_s
         verdict: bytes = await self._scripts.run(
             "cancel",
             [
@@ -78,12 +96,21 @@ class JobQueue:
                 keys.frame_channel(job_id),
                 keys.cancel_flag(job_id),
                 keys.CANCEL_CHANNEL,
+                *more_keys,
             ],
             [
                 job_id,
                 encode_events([CancelledEvent(reason)]),
-                math.ceil(self._settings.log_ttl_s),
+                math.ceil(log_ttl_s),
                 keys.CANCEL_FLAG_TTL_S,
+                *more,
             ],
         )
         return verdict.decode()
+
+
+def _ending(head: Head) -> tuple[list[str], list[Any]]:
+    """What `cancel.lua` ends a stored response with."""
+    events = ResponseEvents(head)
+    last = events.cancelled()[-1]["sequence_number"]
+    return cancel_arguments(head.owner, head.id, events.response, last)

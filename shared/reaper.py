@@ -2,6 +2,7 @@
 
 import logging
 import math
+from typing import Any
 
 from redis.asyncio import Redis
 from rq.executions import Execution
@@ -13,6 +14,8 @@ from shared.frames import Failed
 from shared.ledger import Ledger, UnknownJob, load, spec_of
 from shared.redis import Scripts, connect_sync
 from shared.settings import Settings
+from shared.state.recorder import Recorder, log_ttl_s
+from shared.stream.reader import read_log
 from shared.stream.writer import Fenced, FrameWriter
 
 log = logging.getLogger("puna.reaper")
@@ -66,14 +69,32 @@ class Reaper:
                 await pipe.execute()
             return
         log.error("job %s: its worker is gone; failed: %s", job.id, error.message)
-        ttl_s = math.ceil(self._settings.log_ttl_s)
+        last = Failed.of(error)
+        ttl_s, recorder = await self._recorder(job, last)
         writer = FrameWriter(self._redis, job.id, attempt, run_ttl_s=ttl_s, log_ttl_s=ttl_s)
+
+        def also(pipe: Any) -> None:
+            self._ledger.fail(pipe, job, executions, error.message)
+            if recorder is not None:
+                recorder.buffer(pipe, attempt)
+
         try:
-            await writer.send(
-                [Failed.of(error)], also=lambda pipe: self._ledger.fail(pipe, job, executions, error.message)
-            )
+            await writer.send([last], also)
         except Fenced:
             log.warning("job %s: another reaper has taken it over", job.id)
+
+    async def _recorder(self, job: Job, last: Failed) -> tuple[int, Recorder | None]:
+        """Life of the frames, and the end of a response: with what its worker had said of it."""
+        try:
+            spec = spec_of(job)
+        except UnknownJob:
+            return math.ceil(self._settings.log_ttl_s), None
+        recorder = Recorder.of(spec, self._settings)
+        if recorder is not None:
+            for frame in await read_log(self._redis, job.id):
+                recorder.read(frame.events)
+            recorder.read([last])
+        return log_ttl_s(spec, self._settings), recorder
 
     @staticmethod
     def _hopeless(job: Job, *, seen: bool) -> JobLost | None:

@@ -85,3 +85,9 @@ class Scripts:
         """Run `lua/<name>.lua`. Strings in the answer are bytes."""
         script: AsyncScript = self._scripts[name]
         return await script(keys=keys, args=args)
+
+
+def buffer(pipe: Any, name: str, keys: Sequence[str], args: Sequence[Any]) -> None:
+    """Add a run of `lua/<name>.lua` to a transaction. Its source travels along: in a transaction a script that the
+    server has forgotten could not be sent again."""
+    pipe.eval(_sources()[name], len(keys), *keys, *args)

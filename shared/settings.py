@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from shared.errors import PunaError
+from shared.responses.seal import state_key
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -19,8 +20,8 @@ class SettingError(PunaError):
     default_code = "invalid_setting"
 
 
-def _setting(env: str, default: Any, read: Callable[[str], Any], help: str) -> Any:
-    return field(default=default, metadata={"env": env, "read": read, "help": help})
+def _setting(env: str, default: Any, read: Callable[[str], Any], help: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"env": env, "read": read, "help": help})
 
 
 def _positive(text: str) -> int:
@@ -74,6 +75,11 @@ def _models(text: str) -> tuple[str, ...]:
     return names
 
 
+def _state_key(text: str) -> str:
+    state_key(text)
+    return text
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(word) for word in _words(text))
 
@@ -105,6 +111,21 @@ class Settings:
         "Model catalog: a directory or `s3://bucket/prefix`. Empty: `$PUNA_HOME/models`.",
     )
     s3_endpoint: str = _setting("PUNA_S3_ENDPOINT", "", str, "Endpoint of an S3 server other than AWS.")
+    state: str = _setting(
+        "PUNA_STATE",
+        "",
+        str,
+        "Stored responses and conversations: a directory or `s3://bucket/prefix`. Empty: `$PUNA_HOME/state`.",
+    )
+    state_hot_s: float = _setting(
+        "PUNA_STATE_HOT", 3600.0, _seconds, "How long Redis holds what is stored, after its last change."
+    )
+    state_kept_s: float = _setting(
+        "PUNA_STATE_KEPT",
+        2_592_000.0,
+        _seconds,
+        "How long a response is kept in a directory; in S3 the bucket's lifecycle rule decides.",
+    )
     models: tuple[str, ...] = _setting(
         "PUNA_MODEL",
         ("smollm2:135m", "all-minilm"),
@@ -131,6 +152,9 @@ class Settings:
     request_timeout_s: float = _setting(
         "PUNA_REQUEST_TIMEOUT", 600.0, _seconds, "Deadline of a request, from acceptance to its last token."
     )
+    background_timeout_s: float = _setting(
+        "PUNA_BACKGROUND_TIMEOUT", 3600.0, _seconds, "Deadline of a response in the background."
+    )
     first_token_timeout_s: float = _setting(
         "PUNA_FIRST_TOKEN_TIMEOUT", 300.0, _seconds, "Longest silence of the engine before the first token."
     )
@@ -151,6 +175,12 @@ class Settings:
     renew_s: float = _setting("PUNA_RENEW", 5.0, _seconds, "How often a worker renews its leases and says it lives.")
     reap_s: float = _setting("PUNA_REAP", 5.0, _seconds, "How often lapsed leases are looked for.")
     log_ttl_s: float = _setting("PUNA_LOG_TTL", 300.0, _seconds, "How long a finished answer can be replayed.")
+    background_log_ttl_s: float = _setting(
+        "PUNA_BACKGROUND_LOG_TTL",
+        3600.0,
+        _seconds,
+        "How long the stream of a response in the background can be resumed after its end.",
+    )
     failure_ttl_s: float = _setting(
         "PUNA_FAILURE_TTL",
         3600.0,
@@ -177,6 +207,13 @@ class Settings:
         _networks,
         "Networks besides the public internet that image URLs may lead to (`10.1.0.0/16`), separated by commas.",
     )
+    state_key: str = _setting(
+        "PUNA_STATE_KEY",
+        "",
+        _state_key,
+        "Secret that encrypts reasoning which callers keep: 32 bytes in base64url. `make run` makes one.",
+        secret=True,
+    )
     origins: tuple[str, ...] = _setting(
         "PUNA_ORIGINS",
         (),
@@ -201,6 +238,11 @@ class Settings:
         """The catalog's place: the setting, or the directory under `home`."""
         return self.catalog or str(self.home / "models")
 
+    @property
+    def state_url(self) -> str:
+        """The place of what is stored: the setting, or the directory under `home`."""
+        return self.state or str(self.home / "state")
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the environment. An empty variable counts as absent. Raises SettingError naming the variable."""
@@ -221,7 +263,8 @@ def _parse(item: "Field[Any]", text: str) -> Any:
     try:
         return item.metadata["read"](text)
     except ValueError as error:
-        raise SettingError(f"{item.metadata['env']}={text!r}: {error}") from None
+        shown = repr(text) if item.repr else "…"
+        raise SettingError(f"{item.metadata['env']}={shown}: {error}") from None
 
 
 def _text(value: Any) -> str:

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from rq.executions import Execution
 from rq.job import Job
 
+from shared.frames import Event
 from shared.job import JobSpec
+from shared.state.recorder import Recorder
 
 
 class Stop(Enum):
@@ -36,6 +39,8 @@ class Claim:
     task: asyncio.Task[None] | None = None
     """Set by the task itself: one that has not begun is not cancelled, it looks at `stopped` first."""
     stopped: Stop | None = None
+    recorder: Recorder | None = None
+    """Of a job whose answer is stored."""
     ending: bool = False
     """Its last frame is being written: too late to interrupt."""
 
@@ -51,6 +56,11 @@ class Claim:
     @property
     def executions(self) -> list[Execution]:
         return [self.execution] if self.execution else []
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Tell the recorder, if there is one, what the caller is told. Raises EngineFailed."""
+        if self.recorder is not None:
+            self.recorder.read(events)
 
     def stop(self, why: Stop) -> None:
         """Interrupt the job. The first reason counts, except that a lost lease overrides the others."""

@@ -19,15 +19,18 @@ from redis.asyncio import Redis
 from rq.worker.base import BaseWorker, WorkerStatus
 
 from shared import keys
+from shared.catalog.store import open_state
 from shared.ledger import Ledger, UnknownJob, load, spec_of
 from shared.reaper import Reaper
 from shared.redis import UNREACHABLE, Scripts, connect, connect_sync
 from shared.settings import Settings
+from shared.state.keeper import Keeper
 from shared.stream.pubsub import Subscriptions
 from worker.claim import Claim, Stop
 from worker.execute import Executor
 from worker.leases import Leases
 from worker.runtime.engine import Engine, EngineState
+from worker.settling import Settling
 
 log = logging.getLogger("puna.worker")
 
@@ -73,7 +76,11 @@ class Consumer:
         """Serve until `drain` is called. Outlives Redis: everything is tried again until it is back."""
         await self._register()
         self._leases = Leases(self._scripts, self._settings)
-        self.executor = Executor(self._redis, self._engine, self._ledger, self._leases, self._settings, self.name)
+        store = open_state(self._settings)
+        self._settling = Settling(Keeper(self._redis, self._scripts, store, self._settings, self.name))
+        self.executor = Executor(
+            self._redis, self._engine, self._ledger, self._leases, self._settings, self.name, self._settling.begin
+        )
         self._reaper = Reaper(self._redis, self._scripts, self._settings, self.name)
         await self._subscriptions.subscribe(keys.WAKE_CHANNEL, self._on_wake)
         await self._subscriptions.subscribe(keys.CANCEL_CHANNEL, self._on_cancel)
@@ -81,6 +88,7 @@ class Consumer:
         loops = [
             asyncio.create_task(self._every(self._settings.renew_s, self._beat), name="heartbeat"),
             asyncio.create_task(self._every(self._settings.reap_s, self._reap), name="reaper"),
+            asyncio.create_task(self._every(self._settings.reap_s, self._settling.sweep), name="keeper"),
         ]
         try:
             await self._claims()
@@ -256,6 +264,7 @@ class Consumer:
             claim.stop(Stop.DRAINED)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.lease_s)
+        await self._settling.finish(self._settings.lease_s)
 
     async def _close(self) -> None:
         await _quietly(self._redis.zrem(keys.WORKERS, self.name))

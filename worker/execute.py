@@ -13,6 +13,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
@@ -22,6 +23,7 @@ from shared.errors import DeadlineExceeded, EngineFailed, JobLost, PunaError
 from shared.frames import CancelledEvent, Done, Event, Failed, Progress, Started
 from shared.ledger import Ledger
 from shared.settings import Settings
+from shared.state.recorder import Recorder, log_ttl_s
 from shared.stream.wire import Wire
 from shared.stream.writer import PACE_COLLECTED_S, PACE_S, Fenced, FrameWriter
 from worker.claim import Claim, Stop
@@ -36,7 +38,14 @@ class Executor:
     """Runs claims on one engine."""
 
     def __init__(
-        self, redis: "Redis", engine: Engine, ledger: Ledger, leases: Leases, settings: Settings, name: str
+        self,
+        redis: "Redis",
+        engine: Engine,
+        ledger: Ledger,
+        leases: Leases,
+        settings: Settings,
+        name: str,
+        stored: Callable[[str], None] = lambda place: None,
     ) -> None:
         self._redis = redis
         self._engine = engine
@@ -44,6 +53,8 @@ class Executor:
         self._leases = leases
         self._settings = settings
         self._name = name
+        self._stored = stored
+        """Told of each thing whose change the object store does not know yet."""
         self.wire = Wire(redis)
         self.frames = 0
         """Frames written for jobs that are over: round trips that are not bookkeeping."""
@@ -77,6 +88,7 @@ class Executor:
 
     async def _run(self, claim: Claim, writer: FrameWriter) -> str:
         claim.task = asyncio.current_task()
+        claim.recorder = Recorder.of(claim.spec, self._settings)
         try:
             if claim.stopped is not None:
                 return await self._stopped(claim, writer)
@@ -121,6 +133,7 @@ class Executor:
         events: list[Event] = [Started(self._name, self._engine.fingerprint)]
         if loading:
             events.append(Progress("loading"))
+        claim.note(events)
 
         def also(pipe: "Pipeline") -> None:
             claim.execution = self._ledger.start(pipe, claim.job, self._name)
@@ -142,8 +155,9 @@ class Executor:
                     events = await anext(batches, None)
                 if events is None:
                     raise EngineFailed("the engine stopped in the middle of the answer")
-                if isinstance(events[-1], Done):
-                    return events
+                if isinstance(done := events[-1], Done):
+                    return [*events[:-1], replace(done, at=int(time.time()))]
+                claim.note(events)
                 writer.put(events)
                 if silence != self._settings.token_timeout_s and _has_text(events):
                     silence = self._settings.token_timeout_s
@@ -151,13 +165,13 @@ class Executor:
             await _close(batches)
 
     def _writer(self, claim: Claim) -> FrameWriter:
-        log_ttl_s = math.ceil(self._settings.log_ttl_s)
+        ttl_s = log_ttl_s(claim.spec, self._settings)
         return FrameWriter(
             self._redis,
             claim.id,
             claim.attempt,
-            run_ttl_s=math.ceil(max(claim.spec.deadline - time.time(), 0)) + log_ttl_s,
-            log_ttl_s=log_ttl_s,
+            run_ttl_s=math.ceil(max(claim.spec.deadline - time.time(), 0)) + ttl_s,
+            log_ttl_s=ttl_s,
             wire=self.wire,
             pace_s=PACE_S if claim.spec.stream else PACE_COLLECTED_S,
         )
@@ -190,11 +204,16 @@ class Executor:
 
     async def _end(self, claim: Claim, writer: FrameWriter, last: list[Event], record: Callable[..., None]) -> None:
         claim.ending = True
-        await writer.send(
-            last,
-            also=lambda pipe: record(pipe, claim.job, claim.executions),
-            guard=lambda: self._leases.ensure(claim),
-        )
+        claim.note(last)
+
+        def also(pipe: "Pipeline") -> None:
+            record(pipe, claim.job, claim.executions)
+            if claim.recorder is not None:
+                claim.recorder.buffer(pipe, claim.attempt, writer.joined)
+
+        await writer.send(last, also, guard=lambda: self._leases.ensure(claim))
+        for place in claim.recorder.places if claim.recorder is not None else ():
+            self._stored(place)
 
     async def _return(self, claim: Claim, writer: FrameWriter, record: Callable[..., None]) -> None:
         claim.ending = True

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from functions.services import Services
 from shared.errors import Cancelled, DeadlineExceeded, ServiceUnavailable
@@ -12,6 +12,7 @@ from shared.frames import CancelledEvent, Event, Failed
 from shared.job import JobSpec
 from shared.limits import Tenant, admit
 from shared.redis import UNREACHABLE
+from shared.responses.head import Head
 from shared.stream.reader import FrameReader
 
 Events: TypeAlias = AsyncGenerator[tuple[Event, ...], None]
@@ -27,17 +28,25 @@ _LATE_S = 1.0
 
 @asynccontextmanager
 async def generation(
-    services: Services, spec: JobSpec, tenant: Tenant, blobs: Mapping[str, bytes] | None = None
+    services: Services,
+    spec: JobSpec,
+    tenant: Tenant,
+    blobs: Mapping[str, bytes] | None = None,
+    also: Callable[[Any], None] | None = None,
+    *,
+    detached: bool = False,
 ) -> AsyncGenerator[Events, None]:
-    """Queue a job and follow it. Leaving before its terminal frame cancels it. `blobs` are the images it refers to.
+    """Queue a job and follow it. Leaving before its terminal frame cancels it, unless it is `detached`.
+
+    `blobs` are the images that it refers to; `also` adds commands to the transaction that submits it.
 
     Raises QueueFull, ModelUnavailable or ServiceUnavailable before anything is queued.
     """
     reader = FrameReader(services.redis, services.subscriptions, spec.id)
-    follower = _Follower(services, spec, reader)
+    follower = Follower(services, spec, reader)
     try:
-        await _submit(services, spec, tenant, reader, blobs)
-        follower.over = False
+        await _submit(services, spec, tenant, reader, blobs, also)
+        follower.over = detached
         events = follower.events()
         try:
             yield events
@@ -48,9 +57,32 @@ async def generation(
 
 
 async def _submit(
-    services: Services, spec: JobSpec, tenant: Tenant, reader: FrameReader, blobs: Mapping[str, bytes] | None
+    services: Services,
+    spec: JobSpec,
+    tenant: Tenant,
+    reader: FrameReader,
+    blobs: Mapping[str, bytes] | None,
+    also: Callable[[Any], None] | None,
 ) -> None:
     subscribing = asyncio.create_task(reader.open())
+    try:
+        await submit(services, spec, tenant, blobs, also, subscribing)
+    finally:
+        subscribing.cancel()
+
+
+async def submit(
+    services: Services,
+    spec: JobSpec,
+    tenant: Tenant,
+    blobs: Mapping[str, bytes] | None = None,
+    also: Callable[[Any], None] | None = None,
+    subscribing: "asyncio.Task[None] | None" = None,
+) -> None:
+    """Admit a job and queue it, once `subscribing` is done. For a job that nobody follows here there is nothing more.
+
+    Raises QueueFull, ModelUnavailable or ServiceUnavailable before anything is queued.
+    """
     try:
         async with asyncio.timeout(services.settings.comment_s):
             await admit(
@@ -61,15 +93,14 @@ async def _submit(
                 tenant=tenant,
                 queue_max=services.settings.queue_max,
             )
-            await subscribing
-            await services.queue.submit(spec, blobs)
+            if subscribing is not None:
+                await subscribing
+            await services.queue.submit(spec, blobs, also)
     except (*UNREACHABLE, TimeoutError):
         raise ServiceUnavailable("the queue cannot be reached; try again", retry_after_s=2) from None
-    finally:
-        subscribing.cancel()
 
 
-class _Follower:
+class Follower:
     """Follows a job's frames and knows, when the caller leaves, whether it must be cancelled."""
 
     def __init__(self, services: Services, spec: JobSpec, reader: FrameReader) -> None:
@@ -86,7 +117,7 @@ class _Follower:
                 self._check_deadline()
                 yield ()
                 continue
-            self.over = frame.terminal
+            self.over = self.over or frame.terminal
             last = frame.events[-1]
             if isinstance(last, CancelledEvent):
                 raise Cancelled(f"the request was cancelled: {last.reason}")
@@ -102,7 +133,8 @@ class _Follower:
         try:
             await self._reader.close()
             if not self.over:
-                await self._services.queue.cancel(self._spec.id, self._spec.queue, "the client disconnected")
+                response = None if self._spec.response is None else Head.decode(self._spec.response)
+                await self._services.queue.cancel(self._spec.id, self._spec.queue, "the client disconnected", response)
         except UNREACHABLE:
             pass  # the job's deadline ends it
 
@@ -113,5 +145,5 @@ class _Follower:
     def _check_deadline(self) -> None:
         if time.time() > self._spec.deadline + _LATE_S:
             raise DeadlineExceeded(
-                f"the request did not finish within its deadline of {self._services.settings.request_timeout_s:g} s"
+                f"the request did not finish within its deadline of {self._spec.deadline - self._spec.created:g} s"
             )

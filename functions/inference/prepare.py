@@ -18,7 +18,7 @@ from shared.images.limits import Limits
 from shared.job import JobSpec
 from shared.limits import Tenant
 
-_VERBS = {"chat": "chat", "completion": "generate"}
+_VERBS = {"chat": "chat", "count": "chat", "completion": "generate"}
 """What a model that cannot is said not to support, by the job's kind; Ollama's words."""
 
 

@@ -63,4 +63,6 @@ class EventStream(Response):
                 await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)
                 return
             await send({"type": "http.response.body", "body": data(error.body()), "more_body": True})
+        if not started:  # the rest of a stream may be nothing
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -37,6 +37,11 @@ class Home:
         return self.root / "queue"
 
     @property
+    def state_key(self) -> Path:
+        """The secret of this home's own, where the settings name none."""
+        return self.root / "state.key"
+
+    @property
     def lock(self) -> Path:
         return self.run / "lock"
 

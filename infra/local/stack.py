@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 from infra.local import children, listen, record, valkey
@@ -16,6 +17,7 @@ from infra.local.home import Home, locked
 from infra.local.leftovers import clear
 from infra.local.output import Output
 from infra.local.ready import until_ready
+from infra.local.secret import kept_key
 from infra.local.supervisor import Supervisor
 from shared.errors import PunaError
 from shared.settings import Settings
@@ -34,6 +36,7 @@ def serve(settings: Settings) -> int:
     try:
         with locked(home):
             clear(home, settings.drain_s + children.GRACE_S, say)
+            settings = replace(settings, state_key=settings.state_key or kept_key(home))
             with listen.bind(settings.host, settings.port) as sock:
                 models = seed(settings, say)
                 asyncio.run(Stack(settings, home, sock, output, models).run())

@@ -76,17 +76,25 @@ def key_parts(key: str) -> tuple[str, ...]:
 
 def open_store(settings: Settings) -> Store:
     """The store that `PUNA_CATALOG` names; its directory is made. Raises SettingError for another URL."""
-    url = settings.catalog_url
+    return _open(settings.catalog_url, "PUNA_CATALOG", settings)
+
+
+def open_state(settings: Settings) -> Store:
+    """The store that `PUNA_STATE` names: its directory, which will hold prompts, is made for its owner alone."""
+    return _open(settings.state_url, "PUNA_STATE", settings, mode=0o700)
+
+
+def _open(url: str, variable: str, settings: Settings, mode: int = 0o777) -> Store:
     scheme, separator, rest = url.partition("://")
     if not separator:
         from shared.catalog.directory import DirectoryStore
 
         root = Path(url).expanduser().absolute()
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=mode, parents=True, exist_ok=True)
         return DirectoryStore(root)
     bucket, _, prefix = rest.partition("/")
     if scheme != "s3" or not bucket:
-        raise SettingError(f"PUNA_CATALOG={url!r}: must be a directory or s3://bucket/prefix")
+        raise SettingError(f"{variable}={url!r}: must be a directory or s3://bucket/prefix")
     from shared.catalog.s3 import S3Store
 
     return S3Store(bucket, prefix, endpoint=settings.s3_endpoint)

@@ -33,30 +33,37 @@ class _Subscription:
 
 
 class Subscriptions:
-    """Subscribe many listeners, each to its own channel, over one connection.
+    """Subscribe many listeners over one connection; a channel may have several.
 
     Belongs to the event loop it is first used in. The connection is opened by the first subscription and kept.
     """
 
     def __init__(self, url: str) -> None:
         self._pool: Any = connect_pubsub(url).connection_pool
-        self._channels: dict[bytes, _Subscription] = {}
+        self._channels: dict[bytes, list[_Subscription]] = {}
         self._connection: Connection | None = None
         self._reader: asyncio.Task[None] | None = None
 
     async def subscribe(self, channel: str, listener: Listener) -> None:
         """Returns when the server has confirmed: every later message reaches `listener`. Waits while Redis is away."""
         confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._channels[channel.encode()] = _Subscription(listener, confirmed)
+        listening = self._channels.setdefault(channel.encode(), [])
+        heard = any(each.confirmed.done() and not each.confirmed.cancelled() for each in listening)
+        listening.append(_Subscription(listener, confirmed))
+        if heard:  # the server has it already
+            confirmed.set_result(None)
+            return
         if self._reader is None:
             self._reader = asyncio.create_task(self._run(), name="subscriptions")
         else:
             await self._send("SUBSCRIBE", channel)
         await confirmed
 
-    async def unsubscribe(self, channel: str) -> None:
+    async def unsubscribe(self, channel: str, listener: Listener) -> None:
         """Stop listening. Never fails: a channel left behind on a broken connection is gone with it."""
-        if self._channels.pop(channel.encode(), None) is not None:
+        listening = self._channels.get(channel.encode(), [])
+        listening[:] = [each for each in listening if each.listener != listener]
+        if not listening and self._channels.pop(channel.encode(), None) is not None:
             await self._send("UNSUBSCRIBE", channel)
 
     async def close(self) -> None:
@@ -103,13 +110,11 @@ class Subscriptions:
                 kind, channel, data = await connection.read_response(
                     disable_decoding=True, timeout=math.inf, disconnect_on_error=False
                 )
-                subscription = self._channels.get(channel)
-                if subscription is None:
-                    continue
-                if kind == b"message":
-                    subscription.listener(data)
-                elif kind == b"subscribe":
-                    self._confirm(subscription)
+                for subscription in tuple(self._channels.get(channel, ())):
+                    if kind == b"message":
+                        subscription.listener(data)
+                    elif kind == b"subscribe":
+                        self._confirm(subscription)
         finally:
             await connection.disconnect(nowait=True)
 

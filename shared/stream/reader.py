@@ -37,7 +37,7 @@ class FrameReader:
         await self._subscriptions.subscribe(keys.frame_channel(self._job_id), self._hear)
 
     async def close(self) -> None:
-        await self._subscriptions.unsubscribe(keys.frame_channel(self._job_id))
+        await self._subscriptions.unsubscribe(keys.frame_channel(self._job_id), self._hear)
 
     async def frames(self, tick: Callable[[], float], first_tick_s: float) -> AsyncGenerator[Frame | None, None]:
         """Frames up to and with the terminal one; None when none came for `first_tick_s`, and then `tick()`, seconds.
@@ -97,6 +97,21 @@ class FrameReader:
         if frames and not self._follows(frames[0].position):
             raise JobLost("the beginning of the answer is no longer kept")
         return frames
+
+
+async def read_log(redis: "Redis", job_id: str) -> list[Frame]:
+    """All frames of a job that are kept, once."""
+    entries: Any = await redis.xrange(keys.frame_log(job_id))
+    return [Frame.decode(_data(entry)) for entry in entries]
+
+
+async def last_frame(redis: "Redis", job_id: str) -> tuple[Frame | None, bool]:
+    """The newest frame of a job, and whether RQ has a record of the job."""
+    pipe = redis.pipeline(transaction=True)
+    pipe.xrevrange(keys.frame_log(job_id), count=1)
+    pipe.exists(keys.rq_job(job_id))
+    entries, alive = await pipe.execute()
+    return (Frame.decode(_data(entries[0])) if entries else None), bool(alive)
 
 
 def _data(entry: tuple[bytes, dict[bytes, bytes]]) -> bytes:

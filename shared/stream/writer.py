@@ -73,6 +73,8 @@ class FrameWriter:
         """Frames written so far, each one round trip at most."""
         self.text_sent = False
         """Whether a frame with text may have left."""
+        self.joined = 0
+        """Pieces that became one with the piece before them: so many fewer has a reader of the frames to tell of."""
 
     def put(self, events: Sequence[Event], also: Buffered | None = None) -> None:
         """Take events to be sent as soon as the pace allows; `also` adds commands to the transaction of their frame.
@@ -130,7 +132,9 @@ class FrameWriter:
         async with self._sending:
             if not self._gathered:
                 return
-            events, self._gathered = merge(self._gathered), []
+            events = merge(self._gathered)
+            self.joined += sum(map(_says, self._gathered)) - sum(map(_says, events))
+            self._gathered = []
             also, self._also = self._also, []
             try:
                 await self._write(events, also, guard)
@@ -216,6 +220,18 @@ def merge(events: Sequence[Event]) -> tuple[Event, ...]:
         else:
             merged.append(_joined(run))  # type: ignore[arg-type]
     return tuple(merged)
+
+
+def _says(event: Event) -> bool:
+    """Whether it is a piece of an answer that is not empty."""
+    match event:
+        case Delta(text, _, _, logprobs):
+            return bool(text or logprobs)
+        case Thought(text):
+            return bool(text)
+        case ToolDelta():
+            return bool(event.arguments)
+    return False
 
 
 def _runs(events: Sequence[Event]) -> Iterator[list[Event]]:

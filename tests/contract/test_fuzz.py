@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.schema.chat import ChatRequest
+from shared.schema.responses import ResponseRequest
 from tests.harness import FAKE_MODEL, Stack, running_stack, wait_for
 
 pytestmark = pytest.mark.redis
@@ -44,6 +45,38 @@ MESSAGES = st.lists(
     | JSON,
     max_size=4,
 )
+
+
+KINDS = ["message", "function_call", "function_call_output", "reasoning", "item_reference", "computer_call"]
+
+CONTENT = st.lists(
+    st.fixed_dictionaries({"type": st.sampled_from(["input_text", "output_text", "input_image", "input_file"])})
+    | st.fixed_dictionaries({"type": st.just("input_text"), "text": st.text(max_size=8)})
+    | JSON,
+    max_size=3,
+)
+
+ITEMS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(KINDS) | JSON,
+            "role": st.sampled_from(["user", "assistant", "developer", "tool"]) | JSON,
+            "content": st.text(max_size=20) | CONTENT | JSON,
+            "call_id": st.sampled_from(["a", "b"]) | JSON,
+            "name": st.text(max_size=8) | JSON,
+            "arguments": st.sampled_from(["{}", "", "["]) | JSON,
+            "output": st.text(max_size=8) | CONTENT | JSON,
+            "summary": JSON,
+            "encrypted_content": st.text(max_size=8) | JSON,
+            "id": st.text(max_size=8) | JSON,
+        },
+    )
+    | JSON,
+    max_size=4,
+)
+
+RESPONSE_FIELDS = st.sampled_from(sorted(ResponseRequest.model_fields)) | st.text(max_size=12)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +113,38 @@ def test_any_chat_body(client: httpx.Client, messages: Any, fields: Any, good: b
     check(client.post("/v1/chat/completions", json={**body, **fields}))
 
 
+@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(items=ITEMS, fields=st.dictionaries(RESPONSE_FIELDS, JSON, max_size=4), good=st.booleans(), stream=st.booleans())
+def test_any_response_body(client: httpx.Client, items: Any, fields: Any, good: bool, stream: bool) -> None:
+    body = {"model": FAKE_MODEL, "input": "hello" if good else items, "max_output_tokens": 2, "stream": stream}
+    check(client.post("/v1/responses", json={**body, **fields}))
+
+
 @settings(max_examples=max(CASES // 5, 20), deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=JSON)
 def test_any_json(client: httpx.Client, body: Any) -> None:
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"):
         check(client.post(path, json=body))
+
+
+@settings(max_examples=max(CASES // 5, 20), deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    items=ITEMS, fields=st.dictionaries(st.sampled_from(["metadata", "items"]) | st.text(max_size=8), JSON, max_size=2)
+)
+def test_any_conversation_body(client: httpx.Client, items: Any, fields: Any) -> None:
+    id = client.post("/v1/conversations", json={}).json()["id"]
+    for path in ("", f"/{id}", f"/{id}/items"):
+        check(client.post(f"/v1/conversations{path}", json={"items": items, **fields}))
+    check(client.post("/v1/responses/input_tokens", json={"model": FAKE_MODEL, "input": items, **fields}))
+
+
+@settings(max_examples=max(CASES // 5, 20), deadline=None, suppress_health_check=list(HealthCheck))
+@given(id=st.text(max_size=60), query=st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=2))
+def test_any_id_of_something_stored(client: httpx.Client, id: str, query: Any) -> None:
+    for path in ("responses/ID", "responses/ID/input_items", "conversations/ID", "conversations/ID/items/ID"):
+        url = f"/v1/{path.replace('ID', quote(id, safe='') or 'x')}"
+        check(client.get(url, params=query))
+        check(client.delete(url, params=query))
 
 
 @settings(max_examples=max(CASES // 5, 20), deadline=None, suppress_health_check=list(HealthCheck))

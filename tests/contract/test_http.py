@@ -23,7 +23,7 @@ MADE = re.compile(r"req_[0-9a-f]{32}")
         ("POST", "/v1/chat/completions/"),
         ("POST", "/v1/chat"),
         ("GET", "/v1/chat/completions/chatcmpl-1"),
-        ("DELETE", "/v1/responses/1"),
+        ("GET", "/v1/responses/resp_1/what"),
         ("POST", "/chat/completions"),
         ("GET", "/v1/%ff"),
     ],

@@ -9,10 +9,15 @@ import jsonschema
 import pytest
 import pytest_asyncio
 
-from shared.frames import Delta, Done, Event, Finish, Thought, ToolDelta
+from shared.frames import Delta, Done, Event, Finish, Started, Thought, ToolDelta
+from shared.responses.context import conversation, placed
+from shared.responses.events import ResponseEvents
+from shared.responses.head import Head
+from shared.schema.response_items import items_of
 from shared.settings import Settings
 from tests.e2e.schemas import SCHEMAS
 from tests.harness import ROOT
+from tests.response_rules import check_stream
 from worker.runtime import thinking
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import Weights
@@ -100,3 +105,20 @@ async def test_earlier_thoughts_are_shown_to_the_model(engine: LlamaEngine) -> N
     without = await ask(engine, messages=[user, plain, user], max_tokens=1)
     thoughtful = await ask(engine, messages=[user, {**plain, "reasoning_content": "A guest."}, user], max_tokens=1)
     assert done(thoughtful).prompt_tokens > done(without).prompt_tokens
+
+
+@pytest.mark.parametrize("summary", [None, "auto"])
+async def test_a_thought_is_an_item_of_a_response(engine: LlamaEngine, summary: str | None) -> None:
+    """And is known to the next turn, when its items are sent back."""
+    view = ResponseEvents(Head(f"resp_{'0' * 32}", 1, "m", reasoning={"effort": "low", "summary": summary}))
+    events = view.read([Started("w", "f")])
+    asked = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 16, "temperature": 0}
+    async for batch in engine.run("chat", {**asked, "reasoning_effort": "low"}):
+        events += view.read(batch)
+    items = check_stream(events)["output"]
+    assert [item["type"] for item in items] == ["reasoning", "message"]
+    thought = (items[0]["summary"] or items[0]["content"])[0]["text"]
+    assert thought
+    again = conversation(placed([*items_of("Hi"), *items, *items_of("And now?")])).messages
+    assert again[1]["reasoning_content"] == thought
+    assert done(await ask(engine, messages=again)).prompt_tokens

@@ -14,6 +14,7 @@ import pytest
 from shared.catalog.manifest import blob_key
 from shared.catalog.names import ModelName
 from shared.settings import Settings
+from shared.state import places
 from tests.events.lambda_like import Instance, event, template
 from tests.harness import ROOT
 
@@ -71,10 +72,11 @@ def test_its_defaults_are_the_settings() -> None:
 )
 def test_its_routes_are_served(name: str, method: str, path: str, instances: dict[str, Instance]) -> None:
     sent = event("rest_chat_preflight" if method == "OPTIONS" else "rest_chat_no_body")
-    sent |= {"httpMethod": method, "resource": path, "path": path.replace("{model+}", "fake")}
+    sent |= {"httpMethod": method, "resource": path, "path": re.sub(r"\{.+?\}", "fake", path)}
     answer = instances[FUNCTIONS[name]["Handler"]](sent)
     assert "unknown_url" not in answer["body"], f"{name} knows no {method} {path}"
-    assert answer["statusCode"] in (200, 400), answer
+    nobody = "not found" in answer["body"]  # a response, a conversation or an item of the name `fake`
+    assert answer["statusCode"] in (200, 400) or (answer["statusCode"] == 404 and nobody), answer
 
 
 @pytest.mark.redis
@@ -92,19 +94,33 @@ def test_its_functions_outlive_the_requests_they_serve() -> None:
     assert FUNCTIONS["InferenceFunction"]["Timeout"] > Settings().request_timeout_s
 
 
-def test_its_functions_may_read_the_catalog_and_nothing_else() -> None:
-    bucket = "${CatalogBucket.Arn}/"
-    for name, function in FUNCTIONS.items():
+CATALOG_KEYS = (ModelName.parse("m").manifest_key, blob_key(f"sha256:{'0' * 64}"))
+STATE_KEYS = (places.response("o", "resp_" + "0" * 32), places.conversation("o", "conv_" + "0" * 32))
+
+
+@pytest.mark.parametrize(
+    ("name", "buckets"),
+    [
+        ("InferenceFunction", {"CatalogBucket": CATALOG_KEYS, "StateBucket": STATE_KEYS}),
+        ("CatalogFunction", {"CatalogBucket": CATALOG_KEYS}),
+    ],
+)
+def test_its_functions_may_read_what_they_need_and_nothing_else(name: str, buckets: dict[str, tuple[str, ...]]) -> None:
+    policies = FUNCTIONS[name]["Policies"]
+    assert len(policies) == len(buckets)
+    for policy, (bucket, needed) in zip(policies, buckets.items(), strict=True):
         allowed = {}
-        for statement in (statement for policy in function["Policies"] for statement in policy["Statement"]):
+        for statement in policy["Statement"]:
             assert statement["Effect"] == "Allow"
             allowed[statement["Action"]] = statement["Resource"]
         assert set(allowed) == {"s3:GetObject", "s3:ListBucket"}, name
-        assert allowed["s3:ListBucket"] == {"Fn::GetAtt": "CatalogBucket.Arn"}
-        patterns = [resource["Fn::Sub"].removeprefix(bucket) for resource in allowed["s3:GetObject"]]
-        for key in (ModelName.parse("m").manifest_key, blob_key(f"sha256:{'0' * 64}")):
+        assert allowed["s3:ListBucket"] == {"Fn::GetAtt": f"{bucket}.Arn"}
+        readable = [resource["Fn::Sub"] for resource in allowed["s3:GetObject"]]
+        patterns = [each.removeprefix(f"${{{bucket}.Arn}}/") for each in readable]
+        for key in needed:
             assert any(key.startswith(pattern.removesuffix("*")) for pattern in patterns), f"{name} cannot read {key}"
-        assert all(re.fullmatch(r"(manifests|blobs)/\*", pattern) for pattern in patterns), patterns
+        assert all(re.fullmatch(r"[a-z]+/\*", pattern) for pattern in patterns), patterns
+        assert len(patterns) == len(needed), "no more than it needs"
 
 
 def test_its_secret_is_not_shown() -> None:
@@ -112,12 +128,19 @@ def test_its_secret_is_not_shown() -> None:
     assert "Default" not in TEMPLATE["Parameters"]["RedisUrl"]
 
 
-def test_its_bucket_is_closed() -> None:
-    bucket = RESOURCES["CatalogBucket"]
+def test_responses_are_kept_as_long_as_in_a_directory() -> None:
+    (rule,) = RESOURCES["StateBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["Prefix"]) == ("Enabled", places.RESPONSES)
+    assert rule["ExpirationInDays"] * 86_400 == Settings().state_kept_s
+
+
+@pytest.mark.parametrize("name", ["CatalogBucket", "StateBucket"])
+def test_its_buckets_are_closed(name: str) -> None:
+    bucket = RESOURCES[name]
     assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["Properties"]["BucketEncryption"]
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
-    (statement,) = RESOURCES["CatalogBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (statement,) = RESOURCES[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 

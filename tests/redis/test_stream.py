@@ -54,6 +54,28 @@ async def test_frames_arrive_once_and_in_order(redis: Redis, subscriptions: Subs
     await reader.close()
 
 
+async def test_two_readers_of_one_job_hear_all_of_it_and_leave_one_by_one(
+    redis: Redis, subscriptions: Subscriptions
+) -> None:
+    """A stream, and the same stream resumed by somebody else. No tick comes: what is heard must do."""
+    await redis.hset(keys.rq_job("j"), "status", "started")  # type: ignore[misc]
+    readers = [FrameReader(redis, subscriptions, "j") for _ in range(3)]
+    for reader in readers:
+        await reader.open()
+    out = writer(redis)
+    await out.send([Started("w", "fp")])
+    await readers[1].close()
+    reading = [asyncio.create_task(read_all(reader, tick_s=60)) for reader in (readers[0], readers[2])]
+    await out.send([Delta("a")])
+    await out.send([Done(1, 1)])
+    async with asyncio.timeout(10):
+        for frames in await asyncio.gather(*reading):
+            assert [frame.seq for frame in frames] == [0, 1, 2]
+    await readers[0].close()
+    await readers[2].close()
+    assert await redis.pubsub_numsub(keys.frame_channel("j")) == [(keys.frame_channel("j").encode(), 0)]
+
+
 async def test_a_reader_that_comes_late_reads_the_log(redis: Redis, subscriptions: Subscriptions) -> None:
     out = writer(redis)
     await out.send([Started("w", "fp")])
@@ -158,7 +180,7 @@ async def test_one_connection_carries_all_subscriptions(
     while len(heard) < 100:
         await asyncio.sleep(0.001)
     for k in range(100):
-        await subscriptions.unsubscribe(f"c{k}")
+        await subscriptions.unsubscribe(f"c{k}", heard.append)
     (client,) = await redis.client_list(_type="pubsub")
     assert int(client["sub"]) == 1, "a finished stream leaves no subscription behind"
 

@@ -68,7 +68,7 @@ class Plan:
         count = whole if limit is None else min(limit, whole) if own else limit
         return cls(
             knobs=knobs,
-            prompt_tokens=sum(len(text.split()) for text in _texts(body["messages"])),
+            prompt_tokens=len(prompt_of(body).split()),
             count=count,
             reason="length" if count == limit and (pieces is None or count < whole) else "stop",
             choices=body.get("n") or 1,
@@ -87,6 +87,11 @@ class Plan:
             "total_tokens": self.prompt_tokens + self.count + self.knobs.thoughts,
             "prompt_tokens_details": {"cached_tokens": 0},
         }
+
+
+def prompt_of(body: Mapping[str, Any]) -> str:
+    """The texts of all messages: the fake engine's template."""
+    return "\n".join(_texts(body["messages"]))
 
 
 def _texts(messages: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The fake engine as a server in the caller's event loop, with the routes of llama.cpp's.
 
-Prompt tokens are the words of all messages. `GET /fake/stats` gives counters.
+Prompt tokens are the words of all messages, in chats and for `/tokenize`. `GET /fake/stats` gives counters.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import orjson
 from worker.runtime.fake_chat import Stats, answer_events, answer_whole
 from worker.runtime.fake_chat import token as token_text
 from worker.runtime.fake_http import Connection
-from worker.runtime.fake_plan import Knobs, Plan
+from worker.runtime.fake_plan import Knobs, Plan, prompt_of
 
 VOCABULARY = 50_000
 """Tokens that the fake model knows."""
@@ -73,6 +73,10 @@ class FakeEngineServer:
     async def _handle(self, connection: Connection, method: str, path: str, body: bytes) -> None:
         if (method, path) == ("POST", "/v1/chat/completions"):
             await self._chat(connection, body)
+        elif (method, path) == ("POST", "/apply-template"):
+            connection.send_json(200, {"prompt": prompt_of(orjson.loads(body))})
+        elif (method, path) == ("POST", "/tokenize"):
+            connection.send_json(200, {"tokens": list(range(len(orjson.loads(body)["content"].split())))})
         elif (method, path) == ("POST", "/detokenize"):
             connection.send_json(*_detokenized(body))
         elif answer := self._look(method, path):

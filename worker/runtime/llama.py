@@ -13,6 +13,7 @@ from worker.runtime.engine import EngineState
 from worker.runtime.llama_argv import Weights, command, fingerprint
 from worker.runtime.llama_chat import chat
 from worker.runtime.llama_completion import completion
+from worker.runtime.llama_count import count
 from worker.runtime.llama_embedding import embed
 from worker.runtime.llama_http import EngineClient
 from worker.runtime.process import EngineProcess, Timing
@@ -22,7 +23,7 @@ CONNECT_S = 5.0
 
 Run: TypeAlias = Callable[[EngineClient, Mapping[str, Any]], AsyncGenerator[list[Event], None]]
 
-KINDS: dict[str, Run] = {"chat": chat, "completion": completion, "embedding": embed}
+KINDS: dict[str, Run] = {"chat": chat, "completion": completion, "count": count, "embedding": embed}
 """What an engine is asked to do, by `JobSpec.kind`."""
 
 

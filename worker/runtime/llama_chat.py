@@ -6,16 +6,18 @@ the prompt once for a group; later groups find it in its cache.
 
 import re
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 from shared.constrain.answer import is_prefill
-from shared.errors import InvalidRequest
+from shared.errors import ContextLengthExceeded, InvalidRequest
 from shared.frames import Done, Event, Progress
 from worker.runtime import llama_schema
 from worker.runtime.llama_body import Plan
 from worker.runtime.llama_events import Answer
 from worker.runtime.llama_http import EngineClient
 from worker.runtime.llama_stopper import Stopper
+from worker.runtime.llama_truncate import shortened
 from worker.runtime.llama_vocabulary import ensure_known
 from worker.runtime.tool_calls import CallReader
 
@@ -25,7 +27,25 @@ Payloads: TypeAlias = AsyncGenerator[list[bytes], None]
 
 
 async def chat(engine: EngineClient, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
-    """The events of one chat, in batches. Raises InvalidRequest with `param` before the first one."""
+    """The events of one chat, in batches. Raises InvalidRequest with `param` before the first one.
+
+    With `truncate` of `auto` a conversation that is longer than the context loses its oldest turns until it fits.
+    """
+    asked = {name: value for name, value in request.items() if name != "truncate"}
+    while True:
+        try:
+            async with aclosing(_chat(engine, asked)) as batches:
+                async for events in batches:
+                    yield events
+            return
+        except ContextLengthExceeded as error:  # comes before the first event
+            shorter = shortened(asked, error) if request.get("truncate") == "auto" else None
+            if shorter is None:
+                raise
+            asked = shorter
+
+
+async def _chat(engine: EngineClient, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
     plan = Plan.of(request)
     await ensure_known(engine, [token for token, _ in plan.body.get("logit_bias", ())], "logit_bias")
     if "grammar" in plan.body:

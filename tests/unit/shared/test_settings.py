@@ -78,3 +78,13 @@ def test_a_wrong_value_is_refused_with_the_variable_s_name(name: str, text: str)
 def test_the_catalog_is_under_home_unless_it_is_named() -> None:
     assert Settings.load({"PUNA_HOME": "/srv"}).catalog_url == "/srv/models"
     assert Settings.load({"PUNA_HOME": "/srv", "PUNA_CATALOG": "s3://b"}).catalog_url == "s3://b"
+
+
+def test_a_secret_is_not_shown() -> None:
+    key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+    settings = Settings.load({"PUNA_STATE_KEY": key})
+    assert settings.state_key == key
+    assert key not in repr(settings)
+    with pytest.raises(SettingError, match="PUNA_STATE_KEY") as caught:
+        Settings.load({"PUNA_STATE_KEY": "hunter2"})
+    assert "hunter2" not in caught.value.message
