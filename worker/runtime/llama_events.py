@@ -35,14 +35,26 @@ class Answer:
         self._first = first
         self._top = top
         self.thoughts = 0
+        self._failed: EngineFailed | None = None
         self._usages: list[Mapping[str, Any]] = []
 
     def read(self, payloads: list[bytes]) -> list[Event]:
         """The events of one network read; runs of text for one choice are one Delta.
 
-        Raises EngineFailed on an error chunk and on what is not a chunk.
+        Raises EngineFailed on an error chunk and on what is not a chunk; at the next read, if events came before it.
         """
+        if self._failed is not None:
+            raise self._failed
         events: list[Event] = []
+        try:
+            self._read(payloads, events)
+        except EngineFailed as error:
+            if not events:
+                raise
+            self._failed = error
+        return events
+
+    def _read(self, payloads: list[bytes], events: list[Event]) -> None:
         texts: list[str] = []
         at = 0
         try:
@@ -50,7 +62,7 @@ class Answer:
                 if payload == DONE:
                     self._flush(events, texts, at)
                     events.append(self._finish())
-                    return events
+                    return
                 chunk = orjson.loads(payload)
                 choices = chunk.get("choices")
                 if not choices:
@@ -73,8 +85,8 @@ class Answer:
                     events.append(_progress(chunk["prompt_progress"]))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             raise EngineFailed("the engine sent something that is not a chunk") from None
-        self._flush(events, texts, at)
-        return events
+        finally:
+            self._flush(events, texts, at)
 
     def _special(self, events: list[Event], choice: Mapping[str, Any], delta: Mapping[str, Any]) -> None:
         """A chunk that is more, or other, than text. Pieces that go on in the same event are joined with it."""

@@ -175,3 +175,11 @@ def test_an_image_for_a_text_model_is_the_callers_error() -> None:
 )
 def test_other_refusals(status: int, body: bytes, kind: type[Exception]) -> None:
     assert type(refusal(status, body)) is kind
+
+
+def test_text_that_came_with_an_error_is_not_lost() -> None:
+    answer = Answer()
+    error = orjson.dumps({"error": {"code": 500, "message": "out of memory"}})
+    assert answer.read([text("a"), text("b"), error, b"[DONE]"]) == [Delta("ab", 2)]
+    with pytest.raises(EngineFailed, match="out of memory"):
+        answer.read([b"[DONE]"])
