@@ -17,7 +17,8 @@ class JobSpec:
     checked, nulls removed. `deadline` and `created` are Unix seconds. `stream` says that the caller sees tokens as
     they come, so a second attempt after the first token is impossible. `response` is the head of the response that
     is made of it (`shared.responses.head`), None for other answers; `brought` are the items that its conversation
-    gets before the output.
+    gets before the output. `keep_alive` is how long the model is to be kept loaded after it (s): negative for ever, 0
+    not at all, None as the worker's setting says.
     """
 
     id: str
@@ -35,6 +36,7 @@ class JobSpec:
     traceparent: str | None = None
     response: dict[str, Any] | None = field(default=None, repr=False)
     brought: list[dict[str, Any]] | None = field(default=None, repr=False)
+    keep_alive: float | None = None
 
     @property
     def width(self) -> int:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from shared.durations import FOREVER_S, seconds_of
 from shared.errors import PunaError
 from shared.responses.seal import state_key
 
@@ -49,6 +50,30 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError("must be a number of seconds greater than 0")
+    return value
+
+
+def _size(text: str) -> int:
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    number, unit = (text[:-1], units[text[-1].upper()]) if text[-1:].upper() in units else (text, 1)
+    value = float(number) * unit
+    if not 0 <= value < float("inf"):
+        raise ValueError("must be a size of at least 0")
+    return int(value)
+
+
+def _duration(text: str) -> str:
+    try:
+        seconds_of(float(text))
+    except ValueError:
+        seconds_of(text)
+    return text
+
+
+def _pause(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("must be a number of seconds, 0 or more")
     return value
 
 
@@ -130,7 +155,7 @@ class Settings:
         "PUNA_MODEL",
         ("smollm2:135m", "all-minilm"),
         _models,
-        "The models to serve, separated by commas: `make run` starts a worker for each; a worker serves the first.",
+        "The models to serve, separated by commas: `make run` starts a worker for each, or with `PUNA_MEMORY` one.",
     )
     engine: str = _setting(
         "PUNA_ENGINE",
@@ -142,6 +167,31 @@ class Settings:
     context: int = _setting("PUNA_CONTEXT", 4096, _positive, "Context length of each slot, in tokens.")
     threads: int = _setting("PUNA_THREADS", 0, _natural, "Engine threads; 0 is one less than the cores, at least 1.")
     gpu_layers: int = _setting("PUNA_GPU_LAYERS", -1, int, "Layers kept on the GPU; -1 is as many as fit.")
+    memory: int = _setting(
+        "PUNA_MEMORY",
+        0,
+        _size,
+        "Memory for one worker's models (`12G`, `800M`); 0 is no bound for a single one, 80 % of the RAM for several.",
+    )
+    keep_alive: str = _setting(
+        "PUNA_KEEP_ALIVE",
+        "",
+        _duration,
+        "How long an unused model stays loaded: seconds or `5m`; negative is for ever. "
+        "Empty: `5m`, and for ever in a worker with a single model.",
+    )
+    residence_s: float = _setting(
+        "PUNA_RESIDENCE",
+        5.0,
+        _pause,
+        "How long a model that was loaded stays at least, while it has work, before another may take its place.",
+    )
+    patience_s: float = _setting(
+        "PUNA_PATIENCE",
+        30.0,
+        _pause,
+        "How long a request waits for a model in whose place others are busy, before one of them must make room.",
+    )
     completions_template: bool = _setting(
         "PUNA_COMPLETIONS_TEMPLATE",
         False,
@@ -230,8 +280,18 @@ class Settings:
 
     @property
     def model(self) -> str:
-        """The model that a worker loads and serves."""
+        """The model that a worker loads first."""
         return self.models[0]
+
+    @property
+    def keep_alive_s(self) -> float:
+        """How long an unused model stays loaded (s); negative is for ever."""
+        if not self.keep_alive:
+            return FOREVER_S if len(self.models) == 1 else 300.0
+        try:
+            return seconds_of(float(self.keep_alive))
+        except ValueError:
+            return seconds_of(self.keep_alive)
 
     @property
     def catalog_url(self) -> str:

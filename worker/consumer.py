@@ -28,6 +28,7 @@ from shared.state.keeper import Keeper
 from shared.stream.pubsub import Subscriptions
 from worker.claim import Claim, Stop
 from worker.execute import Executor
+from worker.gate import AlwaysLoaded, Gate
 from worker.leases import Leases
 from worker.runtime.engine import Engine, EngineState
 from worker.settling import Settling
@@ -49,11 +50,12 @@ _SERVICE_WEIGHT = 0.2
 
 
 class Consumer:
-    """Takes jobs of one queue and runs them on one engine, until it is drained."""
+    """Takes jobs of one queue and runs them on one engine, until it is drained. `gate` says when it may take them."""
 
-    def __init__(self, settings: Settings, engine: Engine, *, model: str, queue: str) -> None:
+    def __init__(self, settings: Settings, engine: Engine, *, model: str, queue: str, gate: Gate | None = None) -> None:
         self._settings = settings
         self._engine = engine
+        self._gate = gate or AlwaysLoaded(engine)
         self._model = model
         self._queue = queue
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -63,6 +65,7 @@ class Consumer:
         self._subscriptions = Subscriptions(settings.redis_url)
         self._running: dict[str, Claim] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._cancels: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._backlog = False
@@ -104,6 +107,14 @@ class Consumer:
         self._draining = True
         self._wake.set()
 
+    def changed(self) -> None:
+        """The gate has opened, or what is loaded has changed: look for jobs, and tell."""
+        self._wake.set()
+        if hasattr(self, "_ledger") and not self._draining:
+            task = asyncio.create_task(_quietly(self._announce()))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
     async def _register(self) -> None:
         base = BaseWorker(
             [self._queue],
@@ -123,20 +134,31 @@ class Consumer:
     async def _claims(self) -> None:
         while not self._draining:
             self._wake.clear()
-            free = self._engine.slots - sum(claim.width for claim in self._running.values())
-            self._backlog = True
-            if free > 0 and self._engine.state in (EngineState.READY, EngineState.LOADING):
-                try:
-                    self._backlog = await self._claim(free)
-                except UNREACHABLE as error:
-                    log.warning("cannot claim jobs: %s", error)
-                    await asyncio.sleep(0.2)
-                    continue
+            try:
+                self._backlog = await self._look()
+            except UNREACHABLE as error:
+                log.warning("cannot claim jobs: %s", error)
+                await asyncio.sleep(0.2)
+                continue
+            self._gate.waits(self._backlog)
             try:
                 async with asyncio.timeout(_POLL_S):
                     await self._wake.wait()
             except TimeoutError:
                 pass
+
+    async def _look(self) -> bool:
+        """Take what can be taken; whether jobs wait, or may wait."""
+        if not self._gate.open():
+            return bool(await self._redis.exists(keys.rq_queue(self._queue)))
+        free = self._engine.slots - sum(claim.width for claim in self._running.values())
+        if free <= 0:
+            return True
+        self._gate.hold()  # An engine that is stopped now would take the jobs with it that are on their way here.
+        try:
+            return await self._claim(free)
+        finally:
+            self._gate.release()
 
     async def _claim(self, free: int) -> bool:
         """Take jobs for `free` slots and start them; whether more wait."""
@@ -151,6 +173,7 @@ class Consumer:
                 await self.executor.refuse(job, attempt, str(error))
                 continue
             self._running[claim.id] = claim
+            self._gate.hold()
             if claim.id in self._cancels:
                 claim.stop(Stop.CANCELLED)
             task = asyncio.create_task(self._run(claim), name=f"job {claim.id}")
@@ -169,6 +192,8 @@ class Consumer:
             log.exception("job %s: given up", claim.id)
         finally:
             del self._running[claim.id]
+            self._gate.used(claim.spec.keep_alive)
+            self._gate.release()
             took_ms = (time.monotonic() - began) * 1000
             weight = _SERVICE_WEIGHT if self._service_ms else 1.0
             self._service_ms += weight * (took_ms - self._service_ms)
@@ -230,7 +255,7 @@ class Consumer:
     def _serves(self) -> bool:
         """Whether requests should still be accepted on this worker's word: not while it stops, nor when its engine
         has been out of order for longer than a load may take."""
-        if self._engine.state is EngineState.READY:
+        if self._engine.state is EngineState.READY or self._gate.resting():
             self._unready_since = time.monotonic()
         out_of_order_s = time.monotonic() - self._unready_since
         return not self._draining and out_of_order_s < self._settings.load_timeout_s
@@ -247,6 +272,7 @@ class Consumer:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started": self._started,
+            **self._gate.record(),
         }
 
     async def _reap(self) -> None:
@@ -267,6 +293,7 @@ class Consumer:
         await self._settling.finish(self._settings.lease_s)
 
     async def _close(self) -> None:
+        await asyncio.gather(*self._telling, return_exceptions=True)
         await _quietly(self._redis.zrem(keys.WORKERS, self.name))
         await _quietly(self._redis.zrem(keys.serving(self._queue), self.name))
         await _quietly(self._redis.delete(keys.worker(self.name)))

@@ -1,4 +1,4 @@
-"""A worker process: the model's weights on disk, the engine child, the consumer; SIGTERM drains and stops."""
+"""A worker process: weights on disk, an engine child and a consumer per model; SIGTERM drains and stops."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from shared import lifeline, logs
@@ -17,7 +18,11 @@ from shared.catalog.weights import Weights as WeightsOnDisk
 from shared.errors import PunaError
 from shared.redis import UNREACHABLE
 from shared.settings import SettingError, Settings
+from worker.aside import aside
 from worker.consumer import Consumer
+from worker.estimate import budget, estimate
+from worker.fleet import Fleet, OnState
+from worker.residency import Rules
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import FAKE, Weights, engine_words
 
@@ -40,23 +45,49 @@ def main() -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve `settings.model` until told to stop. Raises ModelNotFound, ModelUnavailable or ServiceUnavailable."""
+    """Serve `settings.models` until told to stop. Raises ModelNotFound, ModelUnavailable or ServiceUnavailable."""
     store = open_store(settings)
-    model = await Catalog(store).resolve(settings.model)
-    weights = await asyncio.to_thread(_weights, settings, store, model)
-    if weights.embedding:
-        settings = replace(settings, context=_longest_input(settings, model))
-    engine = LlamaEngine(settings, weights)
-    consumer = Consumer(settings, engine, model=model.id, queue=model.queue)
+    catalog = Catalog(store)
+    runners: dict[str, CatalogModel] = {}
+    for name in settings.models:
+        model = await catalog.resolve(name)
+        runners.setdefault(model.queue, model)
+    models = list(runners.values())
+    rules = Rules(budget(settings, len(models)), settings.keep_alive_s, settings.residence_s, settings.patience_s)
+    fleet = Fleet(rules)
+    consumers = [await _member(settings, store, fleet, model) for model in models]
+    # Before the signals are caught: until then they end a download at once, and the next start resumes it.
+    await fleet.members[models[0].queue].start()
     loop = asyncio.get_running_loop()
+
+    def drain() -> None:
+        for consumer in consumers:
+            consumer.drain()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, consumer.drain)
-    await engine.start()
+        loop.add_signal_handler(number, drain)
     try:
-        await consumer.run()
+        await asyncio.gather(*(consumer.run() for consumer in consumers))
     finally:
-        await engine.stop()
+        await fleet.close()
     log.info("stopped")
+
+
+async def _member(settings: Settings, store: Store, fleet: Fleet, model: CatalogModel) -> Consumer:
+    """The consumer of one model, whose engine the fleet loads and unloads."""
+    size = await asyncio.to_thread(estimate, settings, store, model)
+
+    async def make(on_state: OnState) -> LlamaEngine:
+        weights = await aside(partial(_weights, settings, store, model))
+        context = _longest_input(settings, model) if weights.embedding else settings.context
+        engine = LlamaEngine(replace(settings, models=(model.id,), context=context), weights)
+        engine.process.on_state(on_state)
+        return engine
+
+    member = fleet.add(model.queue, model.id, size, settings.slots, make)
+    consumer = Consumer(settings, member, model=model.id, queue=model.queue, gate=member)
+    member.changed = consumer.changed
+    return consumer
 
 
 def _weights(settings: Settings, store: Store, model: CatalogModel) -> Weights:

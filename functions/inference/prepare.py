@@ -70,12 +70,14 @@ async def prepare_with_images(http: Request, services: Services, tenant: Tenant,
 def job_of(http: Request, services: Services, model: CatalogModel, tenant: Tenant, ask: Ask) -> JobSpec:
     """What is asked, as a job for a model, to be done by the deadline that the settings give."""
     created = time.time()
+    request = dict(ask.request)
+    keep_alive = request.pop("keep_alive", None)
     return JobSpec(
         id=new_id(),
         queue=model.queue,
         model=ask.model,
         kind=ask.kind,
-        request=ask.request,
+        request=request,
         created=created,
         deadline=created + services.settings.request_timeout_s,
         stream=ask.stream,
@@ -83,6 +85,7 @@ def job_of(http: Request, services: Services, model: CatalogModel, tenant: Tenan
         user=ask.user,
         request_id=http.scope["puna.request_id"],
         traceparent=http.headers.get("traceparent"),
+        keep_alive=keep_alive,
     )
 
 

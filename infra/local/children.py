@@ -32,15 +32,16 @@ def queue(settings: Settings, socket: Path, folder: Path) -> ChildSpec:
 
 
 def workers(settings: Settings, environ: Mapping[str, str], models: Sequence[str]) -> list[ChildSpec]:
-    """`worker`, `worker-2`, …: a process serves one model."""
+    """`worker`, `worker-2`, …: a process for each model, or one for all of them within the memory that is set."""
+    shares = [",".join(models)] if settings.memory else models
     return [
         ChildSpec(
             f"worker-{number}" if number > 1 else "worker",
             python("-m", "worker"),
-            {**environ, "PUNA_MODEL": model},
+            {**environ, "PUNA_MODEL": share},
             settings.drain_s + GRACE_S,
         )
-        for number, model in enumerate(models, 1)
+        for number, share in enumerate(shares, 1)
     ]
 
 

@@ -5,12 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from shared.errors import InvalidRequest, UnsupportedParameter
+from shared.durations import seconds_of
+from shared.errors import InvalidRequest
 from shared.schema.body import Body, json_type, wrong
 from shared.schema.options import INTEGERS, OPTIONS, Asked, options_of, put, seed, stops_of
-
-_DURATION = re.compile(r"[-+]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
-"""Go's durations: `5m`, `1h30m`, `-1s`, `0`."""
 
 _TOKEN = re.compile(r"[0-9]{1,9}")
 
@@ -64,10 +62,14 @@ class Sampling(Body):
     def sampling(self) -> dict[str, Any]:
         """The engine's request as far as it goes: what the caller set, and no more.
 
+        `keep_alive`, in seconds, is for the worker, not for its engine.
+
         Raises InvalidRequest or UnsupportedParameter with `param`.
         """
-        check_keep_alive(self.keep_alive)
+        kept_s = check_keep_alive(self.keep_alive)
         asked = self._fields()
+        if kept_s is not None:
+            asked.fields["keep_alive"] = kept_s
         inner = Asked({}, {}) if self.options is None else options_of(self.options)
         _agree(asked.fields, inner.fields)
         _agree(asked.options, inner.options)
@@ -94,17 +96,15 @@ class Sampling(Body):
         return asked
 
 
-def check_keep_alive(value: Any) -> None:
-    """A model stays loaded while its worker runs, so that any time to keep it is kept; to unload it at once is not
-    for a request to say. Raises InvalidRequest or UnsupportedParameter."""
-    if value is None:
-        return
-    if type(value) not in (int, float, str) or (isinstance(value, str) and not _DURATION.fullmatch(value)):
-        raise wrong("keep_alive", "expected a number of seconds or a duration like '5m'")
-    if not value or (isinstance(value, str) and not re.search("[1-9]", value)):
-        raise UnsupportedParameter(
-            "Unsupported parameter: 'keep_alive' of 0; models are not unloaded by a request.", param="keep_alive"
-        )
+def check_keep_alive(value: Any) -> float | None:
+    """How long a model is to be kept after the request (s): negative for ever, 0 not at all, None for the setting.
+
+    Raises InvalidRequest.
+    """
+    try:
+        return None if value is None else seconds_of(value)
+    except (ValueError, OverflowError) as error:
+        raise wrong("keep_alive", str(error)) from None
 
 
 def _agree(outer: dict[str, Any], inner: dict[str, Any]) -> None:

@@ -79,7 +79,9 @@ def test_what_was_set_is_asked(fields: dict[str, Any]) -> None:
         ),
         ({"options": {"num_predict": -1, "tfs_z": 1.0, "top_p": None}}, {}),
         ({"temperature": 0.5, "options": {"temperature": 0.5}}, {"temperature": 0.5}),
-        ({"keep_alive": "5m"}, {}),
+        ({"keep_alive": "5m"}, {"keep_alive": 300.0}),
+        ({"keep_alive": 0}, {"keep_alive": 0.0}),
+        ({"keep_alive": "-1h30m"}, {"keep_alive": -1.0}),
     ],
     ids=str,
 )

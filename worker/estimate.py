@@ -1,0 +1,86 @@
+"""How much memory a model takes when it is loaded: weights, projector, KV cache of all slots, and what engines add."""
+
+import logging
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from shared.catalog.catalog import CatalogModel
+from shared.catalog.gguf import NotGguf, read_gguf
+from shared.catalog.manifest import ADAPTER, MODEL, PROJECTOR, Layer, blob_key
+from shared.catalog.store import Store
+from shared.settings import Settings
+from worker.runtime.llama_argv import FAKE, engine_words
+from worker.runtime.llama_host import PROMPT_CACHE_MIB
+
+log = logging.getLogger("puna.worker")
+
+_ENGINE = 256 << 20
+"""Of an engine itself: its process, its vocabulary, buffers of a step."""
+
+_PROMPT_CACHE = PROMPT_CACHE_MIB << 20
+"""KV states of past prompts fill this in time; an engine that only embeds keeps none."""
+
+_ELEMENT = 2
+"""Bytes of a number in the KV cache: f16."""
+
+_SHARE = 0.8
+"""Of the machine's memory, for models when nothing else is said."""
+
+_LOADED = (MODEL, PROJECTOR, ADAPTER)
+"""Layers that an engine holds in memory."""
+
+
+def estimate(settings: Settings, store: Store, model: CatalogModel) -> int:
+    """Bytes. Reads the head of the weights from the store, and blocks meanwhile. Raises ServiceUnavailable.
+
+    A fake engine holds nothing, and counts as its layers. A file that cannot be read as GGUF counts without a cache:
+    its engine will say what is wrong with it.
+    """
+    files = sum(layer.size for layer in model.manifest.layers if layer.media_type in _LOADED)
+    if engine_words(settings)[0] == FAKE:
+        return files
+    if "completion" not in model.capabilities:
+        return files + _ENGINE
+    try:
+        header = read_gguf(partial(_read, store, model.manifest.model))
+    except NotGguf as error:
+        log.warning("%s: %s", model.id, error.message)
+        return files + _ENGINE + _PROMPT_CACHE
+    return files + _ENGINE + _PROMPT_CACHE + kv_cache(header.metadata, settings.context * settings.slots)
+
+
+def kv_cache(metadata: Mapping[str, Any], tokens: int) -> int:
+    """Bytes of the keys and values of so many tokens, from GGUF metadata. 0 where it names no attention."""
+    architecture = metadata.get("general.architecture", "")
+
+    def told(name: str) -> Any:
+        return metadata.get(f"{architecture}.{name}")
+
+    blocks, heads = told("block_count") or 0, _most(told("attention.head_count"))
+    if not blocks or not heads:
+        return 0
+    length = (told("embedding_length") or 0) // heads
+    key = told("attention.key_length") or length
+    value = told("attention.value_length") or length
+    kv_heads = told("attention.head_count_kv")
+    if isinstance(kv_heads, list) and len(kv_heads) == blocks:
+        return sum(kv_heads) * (key + value) * _ELEMENT * tokens
+    return int(blocks * (_most(kv_heads) or heads) * (key + value) * _ELEMENT * tokens)
+
+
+def budget(settings: Settings, models: int) -> int:
+    """Bytes that a worker's models may take together; 0 is no bound."""
+    if settings.memory or models == 1:
+        return settings.memory
+    return int(_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _read(store: Store, layer: Layer, start: int, length: int) -> bytes | None:
+    return store.get_range(blob_key(layer.digest), start, length)
+
+
+def _most(told: Any) -> int:
+    """Of a number, or of one per block."""
+    return max(told, default=0) if isinstance(told, list) else told or 0

@@ -1,0 +1,244 @@
+"""The models of one worker: engines are started and stopped as `residency` decides. All effects, no decision."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from shared.errors import EngineFailed, ModelUnavailable, PunaError
+from shared.frames import Event
+from worker.residency import Evict, Load, Residency, Rules
+from worker.runtime.engine import Engine, EngineState
+
+log = logging.getLogger("puna.worker")
+
+TROUBLE_S = 5.0
+"""A model that could not be brought to its engine is tried again after this (s); until then its jobs fail."""
+
+_HORIZON_S = 3600.0
+"""A timer is set no further ahead (s)."""
+
+OnState: TypeAlias = Callable[[EngineState], None]
+
+Make: TypeAlias = Callable[[OnState], Awaitable[Engine]]
+"""Bring the weights here and make an engine, not started, that tells of its states. Raises PunaError."""
+
+
+class Member:
+    """One model, loaded or not: the `Engine` and the `Gate` of its consumer."""
+
+    def __init__(self, fleet: "Fleet", queue: str, model: str, slots: int, make: Make) -> None:
+        self.queue = queue
+        self.model = model
+        self.slots = slots
+        self.make = make
+        self.engine: Engine | None = None
+        self.trouble: PunaError | None = None
+        """Why it cannot be loaded: its jobs are taken and fail with this."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called when jobs may be taken, or when what is loaded has changed."""
+        self._fleet = fleet
+        self._residency = fleet.residency
+
+    # The engine
+
+    @property
+    def state(self) -> EngineState:
+        return EngineState.STOPPED if self.engine is None else self.engine.state
+
+    @property
+    def fingerprint(self) -> str:
+        return "" if self.engine is None else self.engine.fingerprint
+
+    async def start(self) -> None:
+        """See `Engine.start`. Loads the model at once, and returns when its engine has begun."""
+        await self._fleet.preload(self)
+
+    async def ready(self, timeout_s: float) -> None:
+        """See `Engine.ready`. Raises ModelUnavailable, or what kept the model from being loaded."""
+        if self.engine is None:
+            raise self.trouble or EngineFailed("the engine is stopped")
+        await self.engine.ready(timeout_s)
+
+    async def stop(self) -> None:
+        """See `Engine.stop`."""
+        if self.engine is not None:
+            await self.engine.stop()
+
+    async def run(self, kind: str, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
+        """See `Engine.run`."""
+        if self.engine is None:
+            raise EngineFailed("the engine is stopped")
+        batches = self.engine.run(kind, request)
+        try:
+            async for events in batches:
+                yield events
+        finally:
+            await batches.aclose()
+
+    # The gate
+
+    def open(self) -> bool:
+        """See `Gate.open`; the same for what follows."""
+        if self.trouble is not None:
+            return True
+        loaded = self.state in (EngineState.READY, EngineState.LOADING)
+        return loaded and self._residency.takes(self.queue)
+
+    def waits(self, some: bool) -> None:
+        self._residency.waits(self.queue, self._fleet.now(), some=some)
+        self._fleet.look()
+
+    def hold(self) -> None:
+        self._residency.hold(self.queue)
+
+    def release(self) -> None:
+        self._residency.release(self.queue)
+        self._fleet.look()
+
+    def used(self, keep_s: float | None) -> None:
+        self._residency.used(self.queue, self._fleet.now(), keep_s)
+
+    def resting(self) -> bool:
+        return self.engine is None
+
+    def record(self) -> dict[str, Any]:
+        resident = self._residency.residents.get(self.queue)
+        if resident is None:
+            return {"models": []}
+        kept = resident.keep_s >= 0
+        until = time.time() + resident.until - self._fleet.now() if kept else None
+        what = {"name": self.model, "queue": self.queue, "size": resident.size, "until": until}
+        told = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)) if until is not None else None
+        return {
+            "models": [{**what, "state": resident.state.value, "running": self._residency.running(self.queue)}],
+            "size": resident.size,
+            "expires_at": told,
+        }
+
+
+class Fleet:
+    """All members of a worker, and the memory they share. `now` is a monotonic clock."""
+
+    def __init__(self, rules: Rules, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        self.residency = Residency(rules, {})
+        self.members: dict[str, Member] = {}
+        self.loads = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._looking = False
+        self._closed = False
+
+    def add(self, queue: str, model: str, size: int, slots: int, make: Make) -> Member:
+        """A model to be loaded when it is asked for; `size` in bytes."""
+        member = Member(self, queue, model, slots, make)
+        self.members[queue] = member
+        self.residency.sizes[queue] = size
+        if not self.residency.fits(queue):
+            budget = self.residency.rules.budget
+            member.trouble = ModelUnavailable(
+                f"model '{model}' needs {_gb(size)} of memory, and this worker has {_gb(budget)} for models",
+                param="model",
+            )
+            log.error("%s", member.trouble.message)
+        return member
+
+    async def preload(self, member: Member) -> None:
+        """Load a model before anybody asks; nothing when it does not fit. Raises PunaError."""
+        if member.trouble is None and member.queue not in self.residency.residents:
+            self.residency.load(member.queue, self.now())
+            await self._load(member)
+
+    def look(self) -> None:
+        """Have the residency decide soon: once for all that happens until then."""
+        if not self._looking and not self._closed:
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._look)
+
+    async def close(self) -> None:
+        """Stop every engine."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(member.stop() for member in self.members.values()))
+
+    def _look(self) -> None:
+        self._looking = False
+        if self._closed:
+            return
+        now = self.now()
+        for action in self.residency.decide(now):
+            match action:
+                case Load(queue):
+                    self._begin(self._loading(self.members[queue]))
+                case Evict(queue):
+                    self._begin(self._unload(self.members[queue]))
+        if self._timer is not None:
+            self._timer.cancel()
+        at = self.residency.next_at(now)
+        self._timer = (
+            None if at is None else asyncio.get_running_loop().call_later(min(at - now, _HORIZON_S), self._look)
+        )
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _loading(self, member: Member) -> None:
+        try:
+            await self._load(member)
+        except Exception as error:
+            # What cannot be had now may be had later; those who wait are told meanwhile.
+            log.exception("%s cannot be loaded", member.model)
+            known = error if isinstance(error, PunaError) else PunaError("internal error")
+            member.trouble = known
+            self.residency.bar(member.queue, barred=True)
+            asyncio.get_running_loop().call_later(TROUBLE_S, self._forgive, member)
+            member.changed()
+        self.look()
+
+    async def _load(self, member: Member) -> None:
+        resident = self.residency.residents[member.queue]
+        log.info("loading %s, %s", member.model, _gb(resident.size))
+        try:
+            engine = await member.make(lambda state: self._on_state(member, state))
+            await engine.start()
+        except BaseException:
+            self.residency.gone(member.queue)
+            raise
+        self.loads += 1
+        member.engine = engine
+        member.changed()
+
+    async def _unload(self, member: Member) -> None:
+        log.info("unloading %s", member.model)
+        await member.stop()
+        member.engine = None
+        self.residency.gone(member.queue)
+        member.changed()
+        self.look()
+
+    def _on_state(self, member: Member, state: EngineState) -> None:
+        if member.queue not in self.residency.residents:
+            return
+        if state is EngineState.READY:
+            self.residency.ready(member.queue, self.now())
+            member.changed()
+        elif state is EngineState.BACKOFF:
+            self.residency.broken(member.queue)
+        self.look()
+
+    def _forgive(self, member: Member) -> None:
+        member.trouble = None
+        self.residency.bar(member.queue, barred=False)
+        member.changed()
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 10_000_000 else f"{size} bytes"
