@@ -238,6 +238,7 @@ class Fleet:
         member.trouble = None
         self.residency.bar(member.queue, barred=False)
         member.changed()
+        self.look()
 
 
 def _gb(size: int) -> str:

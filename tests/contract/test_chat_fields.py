@@ -163,8 +163,6 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"keep_alive": "soon"}, "keep_alive", None),
     ({"keep_alive": "5"}, "keep_alive", None),
     ({"keep_alive": True}, "keep_alive", None),
-    ({"keep_alive": 0}, "keep_alive", UNSUPPORTED),
-    ({"keep_alive": "0s"}, "keep_alive", UNSUPPORTED),
 ]
 """Fields; the `param` and the code that they are refused with, by a model that can do everything."""
 
@@ -190,7 +188,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"options": {}},
     {"options": {"num_ctx": 1024, "tfs_z": 1, "penalize_newline": False, "mirostat": 0, "num_keep": 24}},
     {"options": {"top_k": 5, "stop": "x", "seed": 1}, "top_k": 5},
-    *({"keep_alive": each} for each in (300, -1, 0.5, "5m", "1h30m", "-1s")),
+    *({"keep_alive": each} for each in (300, -1, 0.5, "5m", "1h30m", "-1s", 0, "0s")),
 ]
 
 

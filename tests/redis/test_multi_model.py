@@ -28,7 +28,6 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         "PUNA_MODEL": ",".join(MODELS),
         "PUNA_MEMORY": str(int(2.5 * SIZE)),
         "PUNA_ENGINE": f"fake --load 0.2 --tokens {WORDS}",
-        "PUNA_RESIDENCE": "1",
         "PUNA_KEEP_ALIVE": "60",
     }
     with running_stack(tmp_path, **environ) as stack:
@@ -105,7 +104,6 @@ async def test_a_mixed_load_on_memory_for_two_of_three(stack: Stack) -> None:
             answers = await asyncio.gather(*(ask(client, model) for model in burst))
             assert answers == ["".join(f"{k} " for k in range(WORDS))] * 50
     done = loads(worker)
-    print("loads", done, "best", best(trace, 2))
     assert len(done) <= best(trace, 2) + 2, done
     output = worker.output()
     assert "attempt 2" not in output, "no request was killed and run again"

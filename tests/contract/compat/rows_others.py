@@ -173,7 +173,13 @@ COMPLETIONS: Final = Table(
             "ignored on `/v1`",
             shows("as by itself", _tokens(2), "`num_predict`", max_tokens=..., options={"num_predict": 2}),
         ),
-        row("keep_alive", NO, "ignored on `/v1`", quiet('`"5m"`', keep_alive="5m"), quiet("`0`", keep_alive=0)),
+        row(
+            "keep_alive",
+            NO,
+            "ignored on `/v1`",
+            shows("the model stays as long", lambda a, _: a.tokens > 0, '`"5m"`', keep_alive="5m"),
+            shows("it is unloaded after the answer", lambda a, _: a.tokens > 0, "`0`", keep_alive=0),
+        ),
         row("any other field", "400 `unknown_parameter`", IGNORED, quiet(frobnicate=1)),
     ),
 )
