@@ -16,15 +16,22 @@ import httpx2
 import pytest
 from openai.types import Completion, CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.conversations import Conversation, ConversationDeletedResource
+from openai.types.responses import Response
+from openai.types.responses.input_token_count_response import InputTokenCountResponse
 from openai.types.shared import ErrorObject
 from pydantic import BaseModel, ValidationError
 
 DONE: Final = "data: [DONE]"
 
-EXTRA: Final = frozenset({"reasoning", "reasoning_content"})
-"""Fields beyond the SDK's types: what a model thought, under Ollama's name and vLLM's."""
+EXTRA: Final = frozenset({"reasoning", "reasoning_content", "frequency_penalty", "presence_penalty", "store"})
+"""Fields beyond the SDK's types: what a model thought, under Ollama's name and vLLM's; and what OpenAI's responses echo
+though their type lacks it."""
 
-PATHS: Final = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models")
+STORED: Final = ("/v1/responses", "/v1/conversations")
+"""Their streams are held to more than types, by `response_rules`; their bodies are judged here."""
+
+PATHS: Final = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", *STORED)
 """What begins with one of these is judged."""
 
 TYPES: Final[dict[str, type[BaseModel]]] = {
@@ -32,6 +39,10 @@ TYPES: Final[dict[str, type[BaseModel]]] = {
     "chat.completion.chunk": ChatCompletionChunk,
     "text_completion": Completion,
     "model": Model,
+    "response": Response,
+    "response.input_tokens": InputTokenCountResponse,
+    "conversation": Conversation,
+    "conversation.deleted": ConversationDeletedResource,
 }
 """The SDK's type of a body, by its `object`; lists and errors are told apart by hand."""
 
@@ -40,7 +51,7 @@ def problems(body: Any) -> list[str]:
     """What is wrong with one body or chunk: each the object, the field and the reason."""
     if not isinstance(body, dict):
         return [f"a body that is no object: {body!r:.80}"]
-    if "error" in body:
+    if "error" in body and "object" not in body:  # a response has an error of its own, most often null
         extra = [f"error body: '{name}' beside 'error'" for name in body if name != "error"]
         return extra + _judge("error", ErrorObject, body["error"])
     kind = str(body.get("object"))
@@ -62,6 +73,13 @@ def _list(body: dict[str, Any]) -> list[str]:
         return _judge("list of embeddings", CreateEmbeddingResponse, {**body, "data": plain})
     found = [f"list of models: '{name}' is not in the SDK's type" for name in body if name not in ("object", "data")]
     return found + [each for row in rows for each in _judge("model", Model, row)]
+
+
+def _of_stored(body: Any) -> list[str]:
+    """Bodies of responses and conversations. Items have no type of their own that they could be told by, and what was
+    deleted has none at all."""
+    told = isinstance(body, dict) and ("error" in body or body.get("object") in TYPES)
+    return problems(body) if told and "deleted" not in body else []
 
 
 def _legacy(body: dict[str, Any]) -> dict[str, Any]:
@@ -133,11 +151,13 @@ class Judge:
         if not path.startswith(PATHS) or not body:  # empty: HEAD, preflights, the guard of `Host`
             return
         if content_type.startswith("text/event-stream"):
+            if path.startswith(STORED):
+                return
             self.judged["events"] += body.count(b"data: {")
             self.found += problems_of_stream(body.decode(errors="replace"), whole=whole)
         elif content_type == "application/json" and whole:
             self.judged["bodies"] += 1
-            self.found += problems(json.loads(body))
+            self.found += _of_stored(json.loads(body)) if path.startswith(STORED) else problems(json.loads(body))
 
 
 class _Seen:

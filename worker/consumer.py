@@ -218,14 +218,16 @@ class Consumer:
     # Saying that this worker lives
 
     async def _every(self, period_s: float, work: Any) -> None:
-        while True:
+        task = asyncio.current_task()
+        assert task is not None
+        while not task.cancelling():  # a command whose time limit ends just then takes the cancellation for its own
             await asyncio.sleep(period_s)
             try:
                 await work()
             except UNREACHABLE as error:
-                log.warning("%s: %s", asyncio.current_task().get_name(), error)  # type: ignore[union-attr]
+                log.warning("%s: %s", task.get_name(), error)
             except Exception:
-                log.exception("%s failed", asyncio.current_task().get_name())  # type: ignore[union-attr]
+                log.exception("%s failed", task.get_name())
 
     async def _beat(self) -> None:
         await self._leases.renew(list(self._running.values()))

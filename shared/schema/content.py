@@ -39,6 +39,8 @@ def _part(part: Any, param: str, role: str) -> dict[str, Any]:
     if kind not in ("text", "image_url"):
         raise InvalidRequest(f"invalid message format: unknown type '{kind}' of '{param}'", param=param)
     for name, value in part.items():
+        if name == "prompt_cache_breakpoint" and value is not None:
+            raise UnsupportedParameter(f"Unsupported parameter: '{param}.{name}'.", param=f"{param}.{name}")
         if name not in ("type", kind) and value is not None:
             raise unknown(f"{param}.{name}")
     if kind == "image_url":

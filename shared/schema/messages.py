@@ -13,12 +13,12 @@ _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant"
 _FIELDS = {
     "system": ("role", "content", "name"),
     "user": ("role", "content", "name"),
-    "assistant": ("role", "content", "name", "tool_calls", "reasoning", "reasoning_content"),
+    "assistant": ("role", "content", "name", "tool_calls", "reasoning", "reasoning_content", "refusal"),
     "tool": ("role", "content", "name", "tool_call_id"),
 }
 """Fields of a message, by its role."""
 
-_NOT_BUILT = ("function_call", "audio", "refusal", "annotations")
+_NOT_BUILT = ("function_call", "audio", "annotations")
 """Refused unless empty: an answer that is sent back has them as null or `[]`."""
 
 
@@ -53,8 +53,9 @@ def _message(message: Any, param: str) -> dict[str, Any]:
     plain: dict[str, Any] = {"role": role}
     if calls := tool_calls_of(present.get("tool_calls", []), f"{param}.tool_calls"):
         plain["tool_calls"] = calls
-    # What a model called needs no words beside it.
-    plain["content"] = content_of(present.get("content", "" if calls else None), f"{param}.content", role)
+    # What a model called needs no words beside it. What it refused with is what it said.
+    said = _text(present, "refusal", param) or ("" if calls else None)
+    plain["content"] = content_of(present.get("content", said), f"{param}.content", role)
     if "name" in present:
         plain["name"] = string_at(present["name"], f"{param}.name")
     if role == "tool":
@@ -92,12 +93,12 @@ def _role(role: Any, param: str) -> str:
 
 def _thought(present: dict[str, Any], param: str) -> str:
     """What the model thought before, under either name; an answer of ours has both, alike."""
-    for field in ("reasoning", "reasoning_content"):
-        value = present.get(field, "")
-        if not isinstance(value, str):
-            raise InvalidRequest(
-                f"'{param}.{field}' is {json_type(value)}; a string is expected", param=f"{param}.{field}"
-            )
-        if value:
-            return value
-    return ""
+    thoughts = [_text(present, field, param) for field in ("reasoning", "reasoning_content")]
+    return thoughts[0] or thoughts[1]
+
+
+def _text(present: dict[str, Any], field: str, param: str) -> str:
+    value = present.get(field, "")
+    if not isinstance(value, str):
+        raise InvalidRequest(f"'{param}.{field}' is {json_type(value)}; a string is expected", param=f"{param}.{field}")
+    return value

@@ -121,7 +121,7 @@ COMPLETIONS: Final = Table(
             "best_of",
             YES,
             IGNORED,
-            shows("the tokens of all are counted", lambda a, _: a.tokens == 18, best_of=3, temperature=1),
+            shows("the tokens of all are counted", lambda a, _: a.tokens > 6, best_of=3, temperature=1, seed=1),
         ),
         row("echo", YES, IGNORED, shows("the prompt in front", lambda a, _: a.text.startswith(FRANCE), echo=True)),
         row(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.errors import InvalidRequest
 from shared.schema.messages import normalise
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
@@ -75,3 +76,12 @@ def test_a_tool_s_result_has_the_name_of_the_last_call_of_its_id() -> None:
     second = {"role": "assistant", "content": "", "tool_calls": [other]}
     names = [each.get("name") for each in normalise([result(), first, result(), second, result(), result(name="h")])]
     assert names == [None, None, "f", None, "g", "h"]
+
+
+def test_a_refusal_is_what_was_said() -> None:
+    refused = {"role": "assistant", "content": None, "refusal": "I won't."}
+    assert normalise([refused])[0]["content"] == "I won't."
+    assert normalise([{**refused, "content": "Yes."}])[0]["content"] == "Yes."
+    with pytest.raises(InvalidRequest) as caught:
+        normalise([{**refused, "content": "Yes.", "refusal": 5}])
+    assert caught.value.param == "messages[0].refusal"
