@@ -112,7 +112,7 @@ class Member:
         what = {"name": self.model, "queue": self.queue, "size": resident.size, "until": until}
         told = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)) if until is not None else None
         return {
-            "models": [{**what, "state": resident.state.value, "running": self._residency.running(self.queue)}],
+            "models": [{**what, "state": resident.state.value}],
             "size": resident.size,
             "expires_at": told,
         }

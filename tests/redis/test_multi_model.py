@@ -39,7 +39,8 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 def records(stack: Stack) -> dict[str, dict[str, Any]]:
     """What is loaded, by name."""
     words = [stack.redis.get(keys.worker(name.decode())) for name in stack.redis.zrange(keys.WORKERS, 0, -1)]
-    listed = [each for word in words if word for each in json.loads(word)["models"]]
+    told = [json.loads(word) for word in words if word]
+    listed = [{**each, "running": record["running"]} for record in told for each in record.get("models", [])]
     return {each["name"].partition(":")[0]: each for each in listed}
 
 
