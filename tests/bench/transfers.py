@@ -48,9 +48,9 @@ def pulls(folder: Path, weights: Path, rounds: int, sync: bool) -> None:
         url = f"http://{host}/v2/library/m/blobs/{layer.digest}"
         for _ in range(rounds):
             target = folder / "curl"
-            theirs.append(timed(lambda: run(["curl", "-sS", "-o", str(target), url])))
+            theirs.append(timed(lambda target=target: run(["curl", "-sS", "-o", str(target), url])))  # type: ignore[misc]
             if sync:
-                theirs[-1] += timed(lambda: run(["sync", str(target)]))
+                theirs[-1] += timed(lambda target=target: run(["sync", str(target)]))
             target.unlink()
             words = [sys.executable, "-m", "tests.pull.puller", f"{host}/library/m"]
             catalog = folder / "catalog"
