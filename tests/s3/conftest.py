@@ -53,7 +53,7 @@ def _command(folder: Path, ports: list[int]) -> list[str]:
         "master.volumeSizeLimitMB": 64,
         "volume.port": volume,
         "volume.port.grpc": volume_grpc,
-        "volume.max": 20,
+        "volume.max": 100,
         "filer.port": filer,
         "filer.port.grpc": filer_grpc,
         "filer.localSocket": folder / "filer.sock",
