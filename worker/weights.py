@@ -28,7 +28,10 @@ from shared.catalog.upload import DigestMismatch
 from shared.errors import Cancelled, ModelUnavailable
 
 UNBOUNDED: Final = 1 << 62
-_CONNECTIONS: Final = 8
+PART: Final = 16 << 20
+"""Bytes of one request (16 MiB): a worker has the memory for eight of them, and S3 answers few large ones fastest."""
+
+_PACE: Final = Pace(parts=8, memory=8 * PART)
 _STALL_S: Final = 30.0
 _URL_S: Final = 6 * 3600
 _SPARE: Final = 1 << 30
@@ -122,7 +125,7 @@ class Weights:
         if entry is None or entry.size != layer.size:
             raise ModelUnavailable(f"{layer.digest} is not in the catalog, or has another size")
         self._make_room(layer.size)
-        with FileUpload(path, layer.digest, layer.size) as upload:
+        with FileUpload(path, layer.digest, layer.size, PART) as upload:
             if path.exists():
                 return
             there, lock = upload.stored_bytes, threading.Lock()
@@ -134,7 +137,7 @@ class Weights:
                 progress(there, layer.size)
 
             with _Opened(self._store, layer) as source:
-                transfer(source, upload, Pace(parts=_CONNECTIONS), arrived, stop)
+                transfer(source, upload, _PACE, arrived, stop)
             try:
                 upload.commit()
             except DigestMismatch as error:

@@ -25,23 +25,26 @@ _SPARE: Final = 64 << 20
 
 
 class FileUpload(Upload):
-    """An Upload whose blob is the file `path`. Raises Conflict while another upload of it runs."""
+    """An Upload whose blob is the file `path`, in parts of `part_size` bytes or as large as in other stores.
 
-    def __init__(self, path: Path, digest: str, size: int) -> None:
+    Raises Conflict while another upload of it runs.
+    """
+
+    def __init__(self, path: Path, digest: str, size: int, part_size: int = 0) -> None:
         self._path = path
         self._partial, self._journal_path = _beside(path)
         with _disk():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._journal = _locked(self._journal_path)
             try:
-                head = f"{size} {part_bytes(size)}"
+                head = f"{size} {part_size or part_bytes(size)}"
                 stored = self._read_journal(head)
                 self._file = os.open(self._partial, os.O_RDWR | os.O_CREAT, 0o644)
                 self._prepare(size)
             except BaseException:
                 self._journal.close()
                 raise
-        super().__init__(digest, size, stored)
+        super().__init__(digest, size, stored, part_size)
 
     def discard(self) -> None:
         with _disk():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STAGING: Final = "uploads/"
 
 _AT_ONCE: Final = 6
-"""Parts on their way to S3: with checksums boto3 holds a copy of each."""
+"""Parts on their way to S3: boto3 holds a copy of each, and its allocator keeps one per thread."""
 
 _ONE_COPY_MOST: Final = 5 * 10**9
 """Bytes that S3 copies in one request; more is copied in parts."""
@@ -38,6 +38,8 @@ _READERS: Final = 4
 
 class S3Upload(Upload):
     """An Upload. A blob of one part is held in memory and put at once."""
+
+    at_once = _AT_ONCE
 
     def __init__(self, store: S3Store, digest: str, size: int) -> None:
         self._s3 = store

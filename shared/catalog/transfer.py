@@ -54,11 +54,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How hard to try: parts at once, attempts without a byte of progress, the first pause between them (s)."""
+    """How hard to try: parts at once, attempts without a byte of progress, the first pause between them (s), and the
+    memory that the parts may take (bytes)."""
 
     parts: int = 16
     tries: int = 6
     backoff_s: float = 1.0
+    memory: int = MEMORY
 
 
 def transfer(source: Source, upload: Upload, pace: Pace, arrived: Callable[[int], None], stop: threading.Event) -> None:
@@ -79,7 +81,7 @@ class _Transfer:
         self._turn = threading.Lock()
         self._error: BaseException | None = None
         largest = upload.span(0)[1]
-        count = max(2, min(self.pace.parts, MEMORY // max(1, largest)))
+        count = max(2, min(self.pace.parts, upload.at_once, self.pace.memory // max(1, largest)))
         self._threads = min(count, len(upload.missing))
         self._buffers: queue.LifoQueue[bytearray | None] = queue.LifoQueue()
         for _ in range(min(count, len(upload.missing))):

@@ -38,10 +38,13 @@ class Upload(ABC):
     call may raise ServiceUnavailable, and Conflict when another process finished the same upload, or gave it up.
     """
 
-    def __init__(self, digest: str, size: int, stored: Iterable[int] = ()) -> None:
+    at_once: ClassVar[int] = 1 << 10
+    """Parts that may be under way at once: where storing one takes more memory than its own there are few."""
+
+    def __init__(self, digest: str, size: int, stored: Iterable[int] = (), part_size: int = 0) -> None:
         self.key = blob_key(digest)
         self.size = size
-        self.part_size = part_bytes(size)
+        self.part_size = part_size or part_bytes(size)
         self.parts = max(1, -(-size // self.part_size))
         done = set(stored)
         self.missing = [number for number in range(self.parts) if number not in done]

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalog import upload
 from shared.catalog.catalog import CatalogModel
 from shared.catalog.directory import DirectoryStore
 from shared.catalog.manifest import CONFIG, MODEL, Layer, blob_key, build_manifest
@@ -42,9 +41,7 @@ class Remote:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload, "PART_LEAST", 4096)
-    monkeypatch.setattr(upload, "part_bytes", lambda size: 4096)
-    monkeypatch.setattr("shared.catalog.partial.part_bytes", lambda size: 4096)
+    monkeypatch.setattr("worker.weights.PART", 4096)
 
 
 def weights(remote: Remote, tmp_path: Path, most: int = 1 << 40) -> Weights:
