@@ -1,7 +1,6 @@
 """A blob of a registry as a source of ranges."""
 
 import re
-from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Final
 
 from shared.catalog.registry.client import Registry, failure
@@ -29,9 +28,6 @@ class HttpStream:
             response.close()
             raise
         self._left = self.end - self.start
-        # Straight into the part's memory, without the copies that urllib3 makes for decoding.
-        plain = getattr(response, "_fp", None)
-        self._plain = plain if isinstance(plain, HTTPResponse) else None
 
     def _check(self, response: "BaseHTTPResponse", size: int) -> None:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -49,16 +45,11 @@ class HttpStream:
         self.end = int(found[2]) + 1
 
     def readinto(self, view: memoryview) -> int:
-        view = view[: self._left]
         with breaking():
-            if self._plain is not None:
-                count = self._plain.readinto(view)
-            else:
-                data = self._response.read1(len(view), decode_content=False)
-                count = len(data)
-                view[:count] = data
-        self._left -= count
-        return count
+            data = self._response.read1(min(len(view), self._left), decode_content=False)
+        view[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
 
     def close(self) -> None:
         """A body that was read to its end leaves its connection to the next."""
