@@ -12,14 +12,15 @@ from shared import lifeline, logs
 from shared.catalog.capabilities import is_jinja
 from shared.catalog.catalog import Catalog, CatalogModel
 from shared.catalog.manifest import PROJECTOR, TEMPLATE
-from shared.catalog.store import Store, open_store
-from shared.catalog.weights import Weights as WeightsOnDisk
+from shared.catalog.store import open_store
 from shared.errors import PunaError
 from shared.redis import UNREACHABLE
 from shared.settings import SettingError, Settings
+from worker import collect
 from worker.consumer import Consumer
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import FAKE, Weights, engine_words
+from worker.weights import Weights as WeightsOnDisk
 
 log = logging.getLogger("puna.worker")
 
@@ -43,7 +44,8 @@ async def serve(settings: Settings) -> None:
     """Serve `settings.model` until told to stop. Raises ModelNotFound, ModelUnavailable or ServiceUnavailable."""
     store = open_store(settings)
     model = await Catalog(store).resolve(settings.model)
-    weights = await asyncio.to_thread(_weights, settings, store, model)
+    disk = WeightsOnDisk(store, settings.home / "weights", settings.weights_bytes)
+    weights = await asyncio.to_thread(_weights, settings, disk, model)
     if weights.embedding:
         settings = replace(settings, context=_longest_input(settings, model))
     engine = LlamaEngine(settings, weights)
@@ -52,19 +54,20 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, consumer.drain)
     await engine.start()
+    collect.start(store, settings.collect_grace_s)
     try:
         await consumer.run()
     finally:
         await engine.stop()
+        disk.close()
     log.info("stopped")
 
 
-def _weights(settings: Settings, store: Store, model: CatalogModel) -> Weights:
+def _weights(settings: Settings, disk: WeightsOnDisk, model: CatalogModel) -> Weights:
     layer = model.manifest.model
     embedding = "embedding" in model.capabilities and "completion" not in model.capabilities
     if engine_words(settings)[0] == FAKE:
         return Weights(settings.home, layer.digest, embedding=embedding)
-    disk = WeightsOnDisk(store, settings.home / "weights")
     projector, template = model.manifest.layer(PROJECTOR), model.manifest.layer(TEMPLATE)
     return Weights(
         disk.weights_path(model),

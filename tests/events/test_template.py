@@ -29,6 +29,10 @@ FUNCTIONS = {
 MAKEFILE = ROOT / GLOBALS["CodeUri"] / "Makefile"
 
 
+FOUND = "library/fake/manifests/latest"
+"""A path below `/v2/` that leads to something."""
+
+
 def routes(function: dict[str, Any]) -> set[tuple[str, str]]:
     """Method and path of each event of a function."""
     events = [each["Properties"] for each in function["Events"].values() if each["Type"] == "Api"]
@@ -72,7 +76,8 @@ def test_its_defaults_are_the_settings() -> None:
 )
 def test_its_routes_are_served(name: str, method: str, path: str, instances: dict[str, Instance]) -> None:
     sent = event("rest_chat_preflight" if method == "OPTIONS" else "rest_chat_no_body")
-    sent |= {"httpMethod": method, "resource": path, "path": re.sub(r"\{.+?\}", "fake", path)}
+    filled = re.sub(r"\{.+?\}", "fake", path.replace("{path+}", FOUND))
+    sent |= {"httpMethod": method, "resource": path, "path": filled}
     answer = instances[FUNCTIONS[name]["Handler"]](sent)
     assert "unknown_url" not in answer["body"], f"{name} knows no {method} {path}"
     nobody = "not found" in answer["body"]  # a response, a conversation or an item of the name `fake`
