@@ -10,6 +10,7 @@ from fastapi import Request
 from functions.inference.defaults import with_defaults
 from functions.services import Services
 from shared.catalog.catalog import CatalogModel
+from shared.constrain.answer import constrained
 from shared.errors import InvalidRequest, UnsupportedParameter
 from shared.ids import new_id
 from shared.images.gather import gather
@@ -96,6 +97,20 @@ def check_capabilities(model: CatalogModel, ask: Ask) -> None:
         if feature not in can:
             who = f'"{ask.model}"' if feature == "thinking" else full
             raise UnsupportedParameter(f"{who} does not support {feature}", param=param)
+    _check_guided(model, ask)
+
+
+def _check_guided(model: CatalogModel, ask: Ask) -> None:
+    """A grammar for llguidance holds from the first token: there is no room for a thought before the answer."""
+    if ask.kind != "chat" or "thinking" not in model.capabilities or ask.request.get("reasoning_effort") == "none":
+        return
+    found = constrained(ask.request)
+    if found is not None and found.guided:
+        raise UnsupportedParameter(
+            "Bounds of numbers, 'multipleOf', and lengths beside a 'pattern' need 'reasoning_effort' of 'none' with "
+            "a model that thinks.",
+            param="response_format",
+        )
 
 
 def within_context(request: dict[str, Any], context: int) -> dict[str, Any]:

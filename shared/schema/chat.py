@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema, field_validator
 
+from shared.constrain.answer import constrained
 from shared.errors import InvalidRequest
 from shared.images.refs import images_of
 from shared.schema.body import AsksNothing, Body, nothing, validate, wrong
@@ -89,7 +90,9 @@ class ChatRequest(Sampling):
             "response_format": None if self.response_format is None else response_format_of(self.response_format),
             "reasoning_effort": effort_of(self.reasoning_effort, self.reasoning)[0],
         }
-        return {name: value for name, value in asked.items() if value is not None}
+        request = {name: value for name, value in asked.items() if value is not None}
+        constrained(request)  # what no engine can hold an answer to is refused here
+        return request
 
     def features(self, asked: dict[str, Any]) -> dict[str, str]:
         """What a model must be capable of for an engine's request, each with the field that asks for it."""

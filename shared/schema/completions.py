@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, WithJsonSchema
 
+from shared.constrain.answer import format_held
 from shared.errors import InvalidRequest, ModelNotFound
 from shared.schema.body import json_type, validate, wrong
 from shared.schema.chat import StreamOptions
@@ -73,6 +74,7 @@ class CompletionRequest(Sampling):
         }
         if "max_tokens" not in asked and (self.options or {}).get("num_predict") in (-1, -2):
             asked["max_tokens"] = -1  # no limit, said by name: the default is 16
+        format_held(asked["response_format"])  # what no engine can hold an answer to is refused here
         return {name: value for name, value in asked.items() if value is not None}
 
 

@@ -57,7 +57,9 @@ _KEYWORDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "enum": (_are_values, "an array that is not empty"),
     "required": (_are_strings, "an array of strings"),
     **dict.fromkeys(_COUNTS, (_is_count, "a whole number, at least 0")),
-    **dict.fromkeys(("minimum", "maximum", "multipleOf"), (_is_number, "a number")),
+    **dict.fromkeys(
+        ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (_is_number, "a number")
+    ),
     **dict.fromkeys(("pattern", "format", "$ref"), (_is_string, "a string")),
 }
 """Keywords with a plain value: what fits, and how it is called."""

@@ -134,6 +134,26 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     },
 }
 
+GUIDED: dict[str, dict[str, Any]] = {
+    "a number in bounds": {
+        "type": "object",
+        "properties": {
+            "score": {"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.01},
+            "price": {"type": "number", "exclusiveMinimum": 10, "maximum": 12, "multipleOf": 0.25},
+        },
+        "required": ["score", "price"],
+        "additionalProperties": False,
+    },
+    "a step": {"type": "integer", "minimum": 50, "maximum": 90, "multipleOf": 7},
+    "a pattern and a length": {
+        "type": "object",
+        "properties": {"code": {"type": "string", "pattern": "^[a-z]+$", "minLength": 2, "maxLength": 4}},
+        "required": ["code"],
+        "additionalProperties": False,
+    },
+}
+"""What only llguidance enforces."""
+
 PROMPTS = [
     "Give me an example as JSON.",
     "Describe a person who buys a shirt.",

@@ -13,7 +13,7 @@ import pytest_asyncio
 from shared.errors import InvalidRequest
 from shared.frames import Delta, Done, Event, Finish, ToolDelta
 from shared.settings import Settings
-from tests.e2e.schemas import PROMPTS, SCHEMAS
+from tests.e2e.schemas import GUIDED, PROMPTS, SCHEMAS
 from tests.harness import ROOT
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import Weights
@@ -67,7 +67,7 @@ ASKED = [
 
 
 def engine_of(weights: Path, template: Path | None = TEMPLATE) -> LlamaEngine:
-    settings = Settings(slots=SLOTS, context=1024, load_timeout_s=60)
+    settings = Settings(slots=SLOTS, context=1024, load_timeout_s=180)
     return LlamaEngine(settings, Weights(weights, "0" * 64, template=template))
 
 
@@ -76,7 +76,7 @@ async def engine(default_weights: Path) -> AsyncIterator[LlamaEngine]:
     engine = engine_of(default_weights)
     await engine.start()
     try:
-        await engine.ready(60)
+        await engine.ready(180)
         yield engine
     finally:
         await engine.stop()
@@ -137,7 +137,7 @@ async def test_plain_chats_look_as_with_the_models_own_template(engine: LlamaEng
     own = engine_of(default_weights, None)
     await own.start()
     try:
-        await own.ready(60)
+        await own.ready(180)
         for messages in CONVERSATIONS:
             assert await prompt_of(engine, messages) == await prompt_of(own, messages)
     finally:
@@ -239,12 +239,12 @@ async def token_of(engine: LlamaEngine, text: str) -> list[int]:
         return list((await response.json())["tokens"])
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
-async def test_answers_fit_their_schema(engine: LlamaEngine, name: str) -> None:
-    format_ = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMAS[name]}}
-    events = await ask(engine, PROMPTS[1], response_format=format_, max_tokens=250, temperature=0.8, seed=5)
+@pytest.mark.parametrize("schema", [pytest.param(each, id=name) for name, each in (SCHEMAS | GUIDED).items()])
+async def test_answers_fit_their_schema(engine: LlamaEngine, schema: dict[str, Any]) -> None:
+    format_ = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": schema}}
+    events = await ask(engine, PROMPTS[1], response_format=format_, max_tokens=900, temperature=0.8, seed=5)
     assert finishes(events) == {0: "stop"}
-    jsonschema.validate(json.loads(text_of(events)), SCHEMAS[name], format_checker=jsonschema.FormatChecker())
+    jsonschema.validate(json.loads(text_of(events)), schema, format_checker=jsonschema.FormatChecker())
 
 
 async def test_json_mode(engine: LlamaEngine) -> None:

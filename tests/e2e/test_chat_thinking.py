@@ -26,11 +26,11 @@ TOOL = {"type": "function", "function": {"name": "roll", "parameters": {"propert
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(default_weights: Path) -> AsyncIterator[LlamaEngine]:
-    settings = Settings(slots=1, context=1024, load_timeout_s=60)
+    settings = Settings(slots=1, context=1024, load_timeout_s=180)
     engine = LlamaEngine(settings, Weights(default_weights, "0" * 64, template=TEMPLATE))
     await engine.start()
     try:
-        await engine.ready(60)
+        await engine.ready(180)
         yield engine
     finally:
         await engine.stop()

@@ -299,10 +299,10 @@ async def engine(default_weights: Path) -> AsyncIterator[LlamaEngine]:
 
 
 async def started(weights: Path) -> AsyncIterator[LlamaEngine]:
-    engine = LlamaEngine(Settings(slots=2, context=256, load_timeout_s=60), Weights(weights, "0" * 64))
+    engine = LlamaEngine(Settings(slots=2, context=256, load_timeout_s=180), Weights(weights, "0" * 64))
     await engine.start()
     try:
-        await engine.ready(60)
+        await engine.ready(180)
         yield engine
     finally:
         await engine.stop()

@@ -45,11 +45,11 @@ def original() -> minilm.MiniLM:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine() -> AsyncIterator[LlamaEngine]:
-    settings = Settings(slots=2, context=minilm.LIMIT, load_timeout_s=60)
+    settings = Settings(slots=2, context=minilm.LIMIT, load_timeout_s=180)
     engine = LlamaEngine(settings, Weights(minilm.gguf(), "0" * 64, embedding=True))
     await engine.start()
     try:
-        await engine.ready(60)
+        await engine.ready(180)
         yield engine
     finally:
         await engine.stop()

@@ -21,7 +21,7 @@ CONTEXT = 256
 
 
 def engine_of(model: str) -> LlamaEngine:
-    return LlamaEngine(Settings(slots=2, context=CONTEXT, load_timeout_s=60), Weights(Path(model), "0" * 64))
+    return LlamaEngine(Settings(slots=2, context=CONTEXT, load_timeout_s=180), Weights(Path(model), "0" * 64))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -29,7 +29,7 @@ async def engine(default_weights: Path) -> AsyncIterator[LlamaEngine]:
     engine = engine_of(str(default_weights))
     await engine.start()
     try:
-        await engine.ready(60)
+        await engine.ready(180)
         yield engine
     finally:
         await engine.stop()
@@ -143,7 +143,7 @@ async def test_stop_fails_the_request_in_flight(engine: LlamaEngine) -> None:
         async for _ in answer:
             pass
     await engine.start()
-    await engine.ready(60)
+    await engine.ready(180)
 
 
 async def test_a_file_that_is_no_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -42,7 +42,7 @@ def projector(catalog_of_models: Path) -> Path:
 
 def engine_of(model: Path, projector: Path | None) -> LlamaEngine:
     weights = Weights(model, "0" * 64, mmproj=projector)
-    return LlamaEngine(Settings(slots=2, context=512, load_timeout_s=60), weights)
+    return LlamaEngine(Settings(slots=2, context=512, load_timeout_s=180), weights)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,7 +50,7 @@ async def engine(default_weights: Path, projector: Path) -> AsyncIterator[LlamaE
     engine = engine_of(default_weights, projector)
     await engine.start()
     try:
-        await engine.ready(60)
+        await engine.ready(180)
         yield engine
     finally:
         await engine.stop()
@@ -112,7 +112,7 @@ async def test_text_is_answered_as_without_the_projector(default_weights: Path, 
         fresh = engine_of(default_weights, mmproj)
         await fresh.start()
         try:
-            await fresh.ready(60)
+            await fresh.ready(180)
             answers.append([await says(fresh, [{"role": "user", "content": prompt}]) for prompt in prompts])
         finally:
             await fresh.stop()

@@ -8,16 +8,22 @@ import orjson
 PIECE = 4
 """Characters of a token."""
 
-_SMALLEST: Mapping[str, Any] = {"number": 0, "boolean": False, "null": None, "string": ""}
+_SMALLEST: Mapping[str, Any] = {"boolean": False, "null": None, "string": ""}
 
 
 def pieces_of(body: Mapping[str, Any]) -> list[str] | None:
     """The tokens of an answer that a request's `response_format` allows; None without one."""
+    if grammar := body.get("grammar"):
+        schema = orjson.loads(grammar.partition("%json ")[2])
+        return _cut(orjson.dumps(smallest(schema, schema)).decode())
     format_ = body.get("response_format") or {}
     if format_.get("type") not in ("json_object", "json_schema"):
         return None
     schema = (format_.get("json_schema") or {}).get("schema") or {}
-    text = orjson.dumps(smallest(schema, schema)).decode()
+    return _cut(orjson.dumps(smallest(schema, schema)).decode())
+
+
+def _cut(text: str) -> list[str]:
     return [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
 
 
@@ -30,6 +36,8 @@ def smallest(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type", "object")
+    if kind == "number":
+        return max(schema.get("minimum", 0), schema.get("exclusiveMinimum", -1) + 1)
     if kind == "array":
         items = schema.get("prefixItems") or [schema.get("items") or {}] * schema.get("minItems", 0)
         return [smallest(item, root) for item in items]

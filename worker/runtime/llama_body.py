@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.constrain.answer import constrained, shows_tools
+from shared.constrain.guide import guide
 from shared.errors import InvalidRequest
-from worker.runtime.constrain import Constraint, Schema
-from worker.runtime.llama_messages import is_prefill, messages_of
+from worker.runtime.llama_messages import messages_of
 from worker.runtime.thinking import thinking_fields
-from worker.runtime.tool_calls import PARALLEL_MAX, call_schema
 
 _AS_THEY_ARE = ("temperature", "top_p", "max_tokens", "seed", "stop", "frequency_penalty", "presence_penalty", "fake")
 """Fields that llama.cpp has under the same name; `fake` turns the fake engine's knobs, in tests only."""
@@ -87,69 +87,21 @@ class Plan:
 
 def _constrain(body: dict[str, Any], request: Mapping[str, Any]) -> bool:
     """Tools and format. Whether the answer's text is, or may be, a list of calls."""
-    tools, choice = request.get("tools"), request.get("tool_choice", "auto")
-    if not tools and choice not in ("none", "auto"):
-        raise InvalidRequest("'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
-    constraint = Constraint()
-    answer = _format(constraint, request.get("response_format"))
-    if not tools or choice == "none":
+    found = constrained(request)
+    if shows_tools(request):
         # Tools that may not be called are not shown: the model would write calls as text.
-        if answer is not None:
-            body["response_format"] = _as_format(constraint.document(answer))
+        body["tools"] = request["tools"]
+        if found is None:
+            body["parallel_tool_calls"] = request.get("parallel_tool_calls", True)
+        else:
+            body["tool_choice"] = "none"  # llama.cpp's own calls are off, and the template still shows the tools
+    if found is None:
         return False
-    body["tools"] = tools
-    if choice == "auto" and answer is None:
-        body["parallel_tool_calls"] = request.get("parallel_tool_calls", True)
-        return False
-    if is_prefill(body["messages"]):
-        raise InvalidRequest(
-            "The last message begins an answer, which cannot become a tool call; "
-            "leave it out, or 'tool_choice' and 'response_format'.",
-            param="messages",
-        )
-    allowed = tools if choice in ("auto", "required") else _named(tools, choice)
-    # One call unless several are asked for by name: a small model that may go on does, with the same call.
-    most = PARALLEL_MAX if request.get("parallel_tool_calls") and choice in ("auto", "required") else 1
-    schema = call_schema(constraint, allowed, most=most)
-    if choice == "auto" and answer is not None:
-        _check_object(constraint.document(answer), answer)
-        schema = {"anyOf": [schema, answer]}
-    body["tool_choice"] = "none"  # llama.cpp's own calls are off, and the template still shows the tools
-    body["response_format"] = _as_format(constraint.document(schema))
-    return True
-
-
-def _format(constraint: Constraint, asked: Mapping[str, Any] | None) -> Schema | None:
-    kind = (asked or {}).get("type", "text")
-    if asked is None or kind == "text":
-        return None
-    if kind == "json_object":
-        return constraint.add({"type": "object"}, "response_format")
-    if kind != "json_schema":
-        raise InvalidRequest(f"Unknown response format '{kind}'.", param="response_format.type")
-    return constraint.add(asked["json_schema"].get("schema", {}), "response_format")
-
-
-def _as_format(schema: Schema) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-
-
-def _check_object(document: Schema, schema: Schema) -> None:
-    """An answer beside calls must be told from a list. Raises InvalidRequest."""
-    if "$ref" in schema:
-        schema = document["$defs"][schema["$ref"].rpartition("/")[2]]
-    if schema.get("type") != "object":
-        raise InvalidRequest(
-            "With 'tools', the schema of 'response_format' must be of type 'object'.", param="response_format"
-        )
-
-
-def _named(tools: list[dict[str, Any]], choice: Any) -> list[dict[str, Any]]:
-    name = choice["function"]["name"]
-    found = [tool for tool in tools if tool["function"]["name"] == name]
-    if not found:
-        raise InvalidRequest(f"Tool choice '{name}' not found in 'tools'.", param="tool_choice")
-    return found[:1]
+    if found.guided:
+        body["grammar"] = guide(found.schema)
+    else:
+        body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": found.schema}}
+    return found.calls
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,13 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
+from shared.constrain.answer import is_prefill
 from shared.errors import InvalidRequest
 from shared.frames import Done, Event, Progress
+from worker.runtime import llama_schema
 from worker.runtime.llama_body import Plan
 from worker.runtime.llama_events import Answer
 from worker.runtime.llama_http import EngineClient
-from worker.runtime.llama_messages import is_prefill
 from worker.runtime.tool_calls import CallReader
 
 PATH = "/v1/chat/completions"
@@ -22,6 +23,8 @@ PATH = "/v1/chat/completions"
 async def chat(engine: EngineClient, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
     """The events of one chat, in batches. Raises InvalidRequest with `param` before the first one."""
     plan = Plan.of(request)
+    if "grammar" in plan.body:
+        await llama_schema.ensure(engine, {"grammar": plan.body["grammar"]})
     total = Done(0, 0)
     for first in range(0, plan.choices, engine.slots):
         count = min(engine.slots, plan.choices - first)
@@ -84,7 +87,7 @@ def _blamed(error: InvalidRequest, plan: Plan) -> InvalidRequest:
     """A refusal of the engine's, with the field it speaks of."""
     if error.param is not None:
         return error
-    constrained = "response_format" in plan.body
+    constrained = not plan.body.keys().isdisjoint(("response_format", "grammar"))
     if found := _FIELD.match(error.message):
         return InvalidRequest(error.message, param=found[1])
     if "Failed to initialize samplers" in error.message and constrained:

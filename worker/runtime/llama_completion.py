@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from shared.constrain.answer import format_held
+from shared.constrain.guide import guide
 from shared.errors import InvalidRequest
 from shared.frames import Delta, Done, Event, Finish, Progress
 from worker.runtime import llama_schema
@@ -37,6 +39,7 @@ class _Run:
         self.limit = request.get("max_tokens", MAX_TOKENS)
         self.wanted = request.get("logprobs")
         self._request = request
+        self.held = _held(request)
         self.choices = [
             Choice(
                 at * self.each + candidate,
@@ -53,13 +56,6 @@ class _Run:
     def top(self) -> int:
         return self.wanted or 0
 
-    @property
-    def schema(self) -> dict[str, Any] | None:
-        """What JSON is wanted, if any."""
-        wanted = self._request.get("response_format")
-        schema: dict[str, Any] | None = wanted and wanted.get("json_schema", {}).get("schema", {"type": "object"})
-        return schema
-
     def body(self, index: int) -> dict[str, Any]:
         """What the engine is asked for a choice. The candidates of a prompt differ in their seeds."""
         request = self._request
@@ -68,8 +64,7 @@ class _Run:
             body["seed"] = (seed + index % self.each) % _SEEDS
         if bias := request.get("logit_bias"):
             body["logit_bias"] = [[int(token), value] for token, value in bias.items()]
-        if self.schema is not None:
-            body["json_schema"] = self.schema
+        body |= self.held
         if self.wanted is not None or self.ranked:
             body["n_probs"] = max(1, self.top)
         tokens = self.prompts[index // self.each].tokens
@@ -84,14 +79,22 @@ class _Run:
         )
 
 
+def _held(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The field of the engine's that holds an answer to the JSON that is wanted, if any."""
+    found = format_held(request.get("response_format"))
+    if found is None:
+        return {}
+    return {"grammar": guide(found.schema)} if found.guided else {"json_schema": found.schema}
+
+
 async def completion(engine: EngineClient, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
     """The events of one completion, in batches; a choice's index is its prompt's number × `n` + its own.
 
     Raises InvalidRequest with `param`, ContextLengthExceeded or EngineFailed.
     """
     run = _Run(request, await PromptReader(engine).read(request))
-    if run.schema is not None:
-        await llama_schema.ensure(engine, run.schema)
+    if run.held:
+        await llama_schema.ensure(engine, run.held)
     if request.get("echo") and run.wanted is not None:
         async for batch in _scored(engine, run):
             yield batch

@@ -1,6 +1,6 @@
 """A conversation as llama.cpp reads it: known fields only, one by one. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import InvalidRequest
@@ -13,11 +13,6 @@ def messages_of(messages: Any) -> list[dict[str, Any]]:
     if not isinstance(messages, list) or not messages:
         raise InvalidRequest("'messages' must be an array, and not empty", param="messages")
     return [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
-
-
-def is_prefill(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the last message is an answer that the model goes on with; its text is not repeated in the output."""
-    return messages[-1].get("role") == "assistant" and not messages[-1].get("tool_calls")
 
 
 def _message(message: Any, param: str) -> dict[str, Any]:

@@ -1,22 +1,14 @@
-"""Calls that a request forces: a JSON schema for the engine, and the constrained text read back as calls. Pure.
+"""Calls that a request forces: the text that `shared.constrain.calls` allows, read back as calls while it comes. Pure.
 
-llama.cpp lets a model write text first and end without a call, whatever `tool_choice` says. So the answer is
-constrained to `[{"name": …, "arguments": {…}}, …]` over the allowed functions, and the reader turns it into calls
-while it comes. Where text is allowed as well, its first character tells which it is: a call list is an array.
+Where text is allowed as well, its first character tells which it is: a call list is an array.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
 
 import orjson
 
 from shared.frames import Delta, Event, Finish, ToolDelta
-from worker.runtime.constrain import Constraint, Schema
-
-PARALLEL_MAX = 8
-"""Calls in one answer: a small model would fill the whole context with the same one."""
 
 _SPACE = frozenset(" \t\r\n")
 
@@ -24,31 +16,6 @@ _SPACE = frozenset(" \t\r\n")
 def new_call_id() -> str:
     """`call_` and 24 hex digits."""
     return f"call_{secrets.token_hex(12)}"
-
-
-def call_schema(constraint: Constraint, tools: Sequence[Mapping[str, Any]], *, most: int) -> Schema:
-    """A list of 1 to `most` calls of these functions. Raises InvalidRequest for parameters that are no schema.
-
-    A function without `strict` is held to what of its schema can be enforced.
-    """
-    calls = [_one(constraint, tool["function"], f"tools[{i}].function.parameters") for i, tool in enumerate(tools)]
-    return {
-        "type": "array",
-        "items": {"anyOf": calls} if len(calls) > 1 else calls[0],
-        "minItems": 1,
-        "maxItems": most,
-    }
-
-
-def _one(constraint: Constraint, function: Mapping[str, Any], param: str) -> Schema:
-    given = function.get("parameters") or {"type": "object", "additionalProperties": False}
-    arguments = constraint.add(given, param, loose=not function.get("strict"))
-    return {
-        "type": "object",
-        "properties": {"name": {"enum": [function["name"]]}, "arguments": arguments or {"type": "object"}},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
 
 
 class _At(Enum):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from worker.runtime.constrain_pattern import Unsupported, canonical
+from shared.constrain.pattern import Unsupported, canonical
 
 Inner: TypeAlias = Callable[[Any, str], dict[str, Any]]
 """Rewrites a schema inside this one, whose place is the second argument's steps away."""
@@ -33,6 +33,12 @@ _FORMATS = {
     "duration": r"^P(\d{1,3}[WD]|T(\d{1,2}H)(\d{1,2}M(\d{1,2}S)?)?|T\d{1,3}[MS])$",
 }
 """Formats as patterns: not all values of a format, but values of it, and short: a small model finds no end."""
+
+_BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+
+_STEPS = 1000
+_DIGITS = 3
+"""The largest step of a `multipleOf`, and its decimals."""
 
 _INTEGERS = 10**15
 """llama.cpp writes integers of at most 16 digits."""
@@ -102,8 +108,9 @@ def _string(asked: dict[str, Any], inner: Inner, loose: bool) -> dict[str, Any]:
     if not loose:
         _check_string(asked)
     if pattern is not None:
+        lengths = {**({"minLength": low} if low else {}), **({} if high is None else {"maxLength": high})}
         try:
-            return {"type": "string", "pattern": canonical(pattern)}
+            return {"type": "string", "pattern": canonical(pattern), **lengths}
         except (Unsupported, TypeError) as error:
             if not loose:
                 raise Refused(f"'pattern' {error}") from None
@@ -116,20 +123,19 @@ def _check_string(asked: dict[str, Any]) -> None:
     if "format" in asked and asked["format"] not in _OF_THE_ENGINE | _FORMATS.keys():
         known = ", ".join(sorted(_OF_THE_ENGINE | _FORMATS.keys()))
         raise Refused(f"'format' {asked['format']!r} cannot be enforced; known are {known}")
-    given = [key for key in ("pattern", "format") if key in asked]
-    lengths = [key for key in ("minLength", "maxLength") if key in asked]
-    if len(given) > 1 or (given and lengths):
-        raise Refused(f"'{given[0]}' together with '{(given[1:] + lengths)[0]}' cannot be enforced")
+    lengths = [key for key in ("pattern", "minLength", "maxLength") if key in asked]
+    if asked.get("format") in _OF_THE_ENGINE and lengths:
+        raise Refused(f"'format' together with '{lengths[0]}' cannot be enforced")
+    if "format" in asked and "pattern" in asked:
+        raise Refused("'pattern' together with 'format' cannot be enforced")
 
 
 def _integer(asked: dict[str, Any], inner: Inner, loose: bool) -> dict[str, Any]:
-    if asked.get("multipleOf", 1) != 1 and not loose:
-        raise Refused("'multipleOf' cannot be enforced")
     lows = [math.ceil(asked["minimum"])] if "minimum" in asked else []
     lows += [math.floor(asked["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in asked else []
     highs = [math.floor(asked["maximum"])] if "maximum" in asked else []
     highs += [math.ceil(asked["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in asked else []
-    written: dict[str, Any] = {"type": "integer"}
+    written: dict[str, Any] = {"type": "integer", **(_multiple(asked, loose) if asked.get("multipleOf") != 1 else {})}
     if lows:
         written["minimum"] = max(lows)
     if highs:
@@ -142,9 +148,23 @@ def _integer(asked: dict[str, Any], inner: Inner, loose: bool) -> dict[str, Any]
 
 
 def _number(asked: dict[str, Any], inner: Inner, loose: bool) -> dict[str, Any]:
-    if asked and not loose:
-        raise Refused(f"'{min(asked)}' of a number cannot be enforced; of an integer it can")
-    return {"type": "number"}
+    low = max(asked.get("minimum", -math.inf), asked.get("exclusiveMinimum", -math.inf))
+    high = min(asked.get("maximum", math.inf), asked.get("exclusiveMaximum", math.inf))
+    if low > high or (low == high and low in (asked.get("exclusiveMinimum"), asked.get("exclusiveMaximum"))):
+        raise Refused("no value is valid: the minimum is above the maximum")
+    return {"type": "number", **{key: asked[key] for key in _BOUNDS if key in asked}, **_multiple(asked, loose)}
+
+
+def _multiple(asked: dict[str, Any], loose: bool) -> dict[str, Any]:
+    """A step as llguidance takes it: it builds an automaton with a state for each remainder."""
+    step = asked.get("multipleOf", 1)
+    if "multipleOf" not in asked:
+        return {}
+    if not 0 < step < math.inf or step > _STEPS or (step != int(step) and round(step, _DIGITS) != step):
+        if loose:
+            return {}
+        raise Refused(f"'multipleOf' must be above 0 and at most {_STEPS}, with {_DIGITS} decimals at most")
+    return {"multipleOf": step}
 
 
 def _count(asked: dict[str, Any], key: str, default: Any) -> Any:

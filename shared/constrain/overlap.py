@@ -3,7 +3,7 @@
 from itertools import combinations
 from typing import Any
 
-from worker.runtime.constrain_merge import types_of
+from shared.constrain.merge import types_of
 
 
 def exclusive(branches: list[dict[str, Any]]) -> bool:

@@ -4,12 +4,14 @@ import re
 from typing import Any
 
 import jsonschema
+import orjson
 import pytest
 
+from shared.constrain.guide import guide, needs_guide
+from shared.constrain.pattern import Unsupported, canonical
+from shared.constrain.rewrite import Constraint
 from shared.errors import InvalidRequest
 from tests.e2e.schemas import SCHEMAS
-from worker.runtime.constrain import Constraint
-from worker.runtime.constrain_pattern import Unsupported, canonical
 from worker.runtime.fake_schema import smallest
 
 
@@ -54,11 +56,69 @@ def test_rewriting(schema: dict[str, Any], same_as: dict[str, Any] | None) -> No
     assert same_as is None or rewritten(schema) == same_as
 
 
-def test_a_schema_may_refer_to_itself() -> None:
-    schema = closed(next={"anyOf": [{"$ref": "#"}, {"type": "null"}]})
+def depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(depth, inner), default=0) if isinstance(value, dict | list) else 0
+
+
+def deepest(schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
+    """The value that nests whenever it may, as a small model's does."""
+    if "$ref" in schema:
+        return deepest(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        return max((deepest(each, definitions) for each in schema["anyOf"]), key=depth)
+    if schema.get("type") == "object":
+        return {name: deepest(each, definitions) for name, each in schema["properties"].items()}
+    if schema.get("type") == "array" and schema.get("maxItems") != 0:
+        return [deepest(schema["items"], definitions)]
+    return smallest(schema, schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "levels"),
+    [
+        (closed(next={"anyOf": [{"$ref": "#"}, {"type": "null"}]}), 17),
+        ({**closed(value=True), "properties": {"value": {"type": "null"}, "left": {"$ref": "#"}}}, 17),
+        (SCHEMAS["recursive"], 6),
+        ({"$defs": {"t": closed(sub={"type": "array", "items": {"$ref": "#/$defs/t"}})}, "$ref": "#/$defs/t"}, 12),
+    ],
+)
+def test_a_schema_that_leads_back_to_itself_comes_to_an_end(schema: dict[str, Any], levels: int) -> None:
     written = rewritten(schema)
-    inner = written["properties"]["next"]["anyOf"][0]["$ref"]
-    assert written["$defs"][inner.removeprefix("#/$defs/")]["properties"]["next"]["anyOf"][0] == {"$ref": inner}
+    value = deepest(written, written["$defs"])
+    jsonschema.validate(value, schema)
+    assert depth(value) == levels
+    jsonschema.validate(smallest(written, written), schema)
+    assert len(written["$defs"]) < 40
+
+
+def test_a_schema_without_an_end_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="no value of it comes to an end"):
+        rewritten(closed(next={"$ref": "#"}))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        {"type": "integer", "multipleOf": 5},
+        {"type": "string", "pattern": "^[a-z]+$", "maxLength": 3},
+        closed(a={"type": "array", "items": {"anyOf": [{"type": "number", "minimum": 1}, {"type": "null"}]}}),
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "number", "multipleOf": 0.01}}},
+    ],
+)
+def test_what_only_llguidance_enforces_is_told_from_the_rest(schema: dict[str, Any]) -> None:
+    written = rewritten(schema)
+    assert needs_guide(written)
+    head, _, document = guide(written).partition("%json ")
+    assert head == "%llguidance {}\nstart: "
+    assert orjson.loads(document) == {**written, "x-guidance": {"whitespace_flexible": False}}
+
+
+def test_plain_schemas_need_no_guide() -> None:
+    assert not any(needs_guide(rewritten(schema)) for schema in SCHEMAS.values())
+    assert not needs_guide(rewritten({"enum": [{"type": "number", "minimum": 1}]}))
+    assert not needs_guide(rewritten({"type": "integer", "minimum": 1, "multipleOf": 1}))
 
 
 def test_schemas_of_one_request_share_their_definitions() -> None:
@@ -74,7 +134,8 @@ def test_schemas_of_one_request_share_their_definitions() -> None:
     [
         (False, "#: no value is valid"),
         ({"type": "bogus"}, "#: unknown type 'bogus'"),
-        (closed(a={"type": "number", "minimum": 1}), "#/properties/a: 'minimum' of a number cannot be enforced"),
+        ({"type": "number", "minimum": 2, "exclusiveMaximum": 2}, "the minimum is above the maximum"),
+        (closed(a={"type": "number", "multipleOf": 0.00001}), "#/properties/a: 'multipleOf' must be above 0"),
         (closed(a={"not": {}}), "#/properties/a: 'not' cannot be enforced"),
         (closed(a={"$ref": "#/$defs/none"}), "leads nowhere"),
         (closed(a={"$ref": "https://example.com/a"}), "must point into the same schema"),
@@ -82,7 +143,8 @@ def test_schemas_of_one_request_share_their_definitions() -> None:
         ({"type": "array", "minItems": 2, "maxItems": 1}, "'minItems' is above 'maxItems'"),
         ({"type": "string", "format": "bogus"}, "'format' 'bogus' cannot be enforced"),
         ({"type": "string", "pattern": "(?=a)b"}, "'pattern' uses assert"),
-        ({"type": "string", "pattern": "a", "maxLength": 3}, "'pattern' together with 'maxLength'"),
+        ({"type": "string", "format": "date", "maxLength": 3}, "'format' together with 'maxLength'"),
+        ({"type": "string", "pattern": "a", "format": "email"}, "'pattern' together with 'format'"),
         ({"type": "integer", "minimum": 3, "maximum": 2}, "the minimum is above the maximum"),
         ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "alternatives of 'oneOf' may overlap"),
         ({"allOf": [closed(a=True), closed(b=True)]}, "'additionalProperties' excludes properties"),
@@ -112,7 +174,7 @@ def test_alternatives_that_exclude_each_other(branches: list[Any]) -> None:
 
 
 def test_a_loose_schema_loses_what_cannot_be_enforced() -> None:
-    schema = closed(a={"type": "number", "minimum": 1}, b={"type": "array", "uniqueItems": True}, c={"not": {}})
+    schema = closed(a={"type": "number", "multipleOf": -1}, b={"type": "array", "uniqueItems": True}, c={"not": {}})
     properties = rewritten(schema, loose=True)["properties"]
     assert properties["a"] == {"type": "number"}
     assert properties["b"]["type"] == "array"

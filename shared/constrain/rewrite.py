@@ -1,9 +1,10 @@
 """JSON schemas as the engine enforces them: every schema is checked and rewritten before it goes there. Pure.
 
-llama.cpp turns a schema into a grammar and passes over what it does not know: bounds of a `number`, `pattern`s with
-`\\d`, `not`, `uniqueItems`, a `type` beside `anyOf`, … Here such a schema is rewritten into one that llama.cpp does
-enforce and that accepts the same values or fewer, or else it is refused, with its place. Fewer, where a property
-that is not listed would be allowed by default: an answer has the listed ones.
+llama.cpp turns a schema into a grammar and passes over what it does not know: `pattern`s with `\\d`, `not`,
+`uniqueItems`, a `type` beside `anyOf`, … Here such a schema is rewritten into one that the engine does enforce (see
+`guide` for what takes a grammar of another kind) and that accepts the same values or fewer, or else it is refused,
+with its place. Fewer, where a property that is not listed would be allowed by default, an answer has the listed
+ones; and where a schema leads back to itself, see `finite`.
 
 Source: JSON Schema 2020-12; llama.cpp `common/json-schema-to-grammar.cpp` and `common/json-schema.cpp`.
 """
@@ -11,10 +12,11 @@ Source: JSON Schema 2020-12; llama.cpp `common/json-schema-to-grammar.cpp` and `
 from collections.abc import Mapping
 from typing import Any, NoReturn, TypeAlias
 
+from shared.constrain.finite import unrolled
+from shared.constrain.merge import Conflict, merge, types_of
+from shared.constrain.overlap import exclusive
+from shared.constrain.types import APPLIES, WRITERS, Refused
 from shared.errors import InvalidRequest
-from worker.runtime.constrain_merge import Conflict, merge, types_of
-from worker.runtime.constrain_overlap import exclusive
-from worker.runtime.constrain_types import APPLIES, WRITERS, Refused
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -39,13 +41,24 @@ class Constraint:
 
     def __init__(self) -> None:
         self._definitions: dict[str, Schema] = {}
+        self._param = ""
 
     def add(self, schema: Any, param: str, *, loose: bool = False) -> Schema:
         """A caller's schema, rewritten. Raises InvalidRequest with `param` and the place in the schema."""
+        self._param = self._param or param
         return _Rewriter(schema, param, self._definitions, loose=loose).rewrite(schema, "#", 0)
 
     def document(self, schema: Schema) -> Schema:
-        """A rewritten schema with the definitions it may refer to."""
+        """A rewritten schema with the definitions it may refer to, for an engine. Raises InvalidRequest when none of
+        its values comes to an end."""
+        try:
+            written, definitions = unrolled(schema, self._definitions)
+        except Conflict as error:
+            raise InvalidRequest(f"Invalid schema for '{self._param}': {error}.", param=self._param) from None
+        return {**written, "$defs": definitions} if definitions else written
+
+    def whole(self, schema: Schema) -> Schema:
+        """The same as it was rewritten: definitions may lead back to themselves."""
         return {**schema, "$defs": self._definitions} if self._definitions else schema
 
 
