@@ -161,6 +161,7 @@ class Settings:
         "PUNA_COMMENT", 10.0, _seconds, "How often a waiting stream gets a comment line to keep it open."
     )
     max_body: int = _setting("PUNA_MAX_BODY", 6_000_000, _positive, "Largest request body.")
+    max_blob: int = _setting("PUNA_MAX_BLOB", 100_000_000_000, _positive, "Largest file that `/api/blobs` takes.")
     images_max: int = _setting("PUNA_IMAGES_MAX", 16, _positive, "Images one request may have.")
     image_bytes: int = _setting("PUNA_IMAGE_BYTES", 10_000_000, _positive, "Largest image file.")
     images_bytes: int = _setting(
