@@ -47,6 +47,10 @@ _CORS_HEADERS = [
 ]
 
 
+TEXT_TYPES = ["text/", "application/json", "application/x-ndjson"]
+"""Content that goes through API Gateway as text; Mangum makes base64 of any other."""
+
+
 def create_app(settings: Settings, routers: Sequence[APIRouter], *, on_loopback: bool = False) -> FastAPI:
     """An app of the given routers. `on_loopback` adds the guard for a server on the user's own machine."""
     services = ServicesOfLoop(settings)

@@ -54,13 +54,15 @@ def installed() -> str:
         return "0.0.0"
 
 
-@router.api_route("/api/version", methods=["GET", "HEAD"], summary="Version, in Ollama's protocol")
+@router.head("/api/version", include_in_schema=False)
+@router.get("/api/version", summary="Version, in Ollama's protocol")
 async def tell_version() -> dict[str, Any]:
     """The version of the server."""
     return {"version": installed()}
 
 
-@router.api_route("/api/tags", methods=["GET", "HEAD"], summary="List models, in Ollama's protocol")
+@router.head("/api/tags", include_in_schema=False)
+@router.get("/api/tags", summary="List models, in Ollama's protocol")
 async def tags(request: Request) -> dict[str, Any]:
     """Every model of the catalog, the newest first."""
     authenticate(request)

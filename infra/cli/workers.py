@@ -1,4 +1,4 @@
-"""`puna ps`: what each live worker says of itself."""
+"""`puna workers`: what each live worker says of itself."""
 
 import time
 from typing import Any
