@@ -11,11 +11,11 @@ GENERATE = "puna.generate"
 class JobSpec:
     """One generation, ready to run: checked, resolved, with every default decided.
 
-    `kind` says what to do: `chat`, `completion` or `embedding`. `id` is RQ's job id and the tail of the answer's id.
-    `queue` names the queue of the model's runner. `model` is the name as the caller wrote it. `request` is what the
-    engine's adapter for this kind reads: fields of the OpenAI schema, checked, nulls removed. `deadline` and `created`
-    are Unix seconds. `stream` says that the caller sees tokens as they come, so a second attempt after the first token
-    is impossible.
+    `kind` says what to do: `chat`, `completion`, `embedding`, or on the catalog's queue `pull` or `push`. `id` is RQ's
+    job id and the tail of the answer's id. `queue` names the queue of the model's runner. `model` is the name as the
+    caller wrote it. `request` is what the engine's adapter for this kind reads: fields of the OpenAI schema, checked,
+    nulls removed. `deadline` and `created` are Unix seconds. `stream` says that the caller sees tokens as they come,
+    so a second attempt after the first token is impossible.
     """
 
     id: str

@@ -61,6 +61,9 @@ def worker(name: str) -> str:
     return f"puna:worker:{name}"
 
 
+CATALOG_QUEUE: Final = "catalog"
+"""The queue of work on the catalog, which every worker serves."""
+
 LEASES: Final = "puna:leases"
 """Sorted set: claimed jobs, job id → when the lease lapses (ms, by Redis' clock)."""
 

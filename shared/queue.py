@@ -44,7 +44,8 @@ class JobQueue:
 
         `blobs` are the images that the job refers to, by their sha256 in hex.
         """
-        ttl_s = math.ceil(self._settings.request_timeout_s + self._settings.lease_s)
+        life_s = max(self._settings.request_timeout_s, spec.deadline - spec.created)
+        ttl_s = math.ceil(life_s + self._settings.lease_s)
         pipe = self._redis.pipeline(transaction=True)
         for digest, blob in (blobs or {}).items():
             pipe.set(keys.image(digest), blob, ex=ttl_s)
@@ -53,7 +54,7 @@ class JobQueue:
             args=[spec.encode()],
             job_id=spec.id,
             description=f"{GENERATE} {spec.id}",
-            timeout=math.ceil(self._settings.request_timeout_s),
+            timeout=math.ceil(life_s),
             ttl=ttl_s,
             result_ttl=0,
             failure_ttl=math.ceil(self._settings.failure_ttl_s),

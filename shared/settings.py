@@ -131,6 +131,9 @@ class Settings:
     request_timeout_s: float = _setting(
         "PUNA_REQUEST_TIMEOUT", 600.0, _seconds, "Deadline of a request, from acceptance to its last token."
     )
+    transfer_timeout_s: float = _setting(
+        "PUNA_TRANSFER_TIMEOUT", 86_400.0, _seconds, "Longest time a pull or a push of a model may take."
+    )
     first_token_timeout_s: float = _setting(
         "PUNA_FIRST_TOKEN_TIMEOUT", 300.0, _seconds, "Longest silence of the engine before the first token."
     )

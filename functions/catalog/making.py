@@ -1,24 +1,53 @@
 """`POST /api/create`: a model from another one, or from files that have been uploaded."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
 from functions.catalog.manage import body, named
+from functions.catalog.moving import moved
 from functions.catalog.progress import told
 from functions.inference.endpoint import body_of
 from functions.services import Services
 from shared.catalog.create import create
 from shared.catalog.names import ModelName
+from shared.errors import ModelNotFound
 from shared.schema.create import CreateRequest, parse
+from shared.steps import steps
 
 router = APIRouter()
 
 
 @router.post("/api/create", openapi_extra=body_of(CreateRequest), summary="Create a model")
 async def create_model(request: Request) -> Response:
-    """Make a model; lines of progress or, with `stream: false`, the last of them."""
+    """Make a model; lines of progress or, with `stream: false`, the last of them. An absent base is pulled."""
     authenticate(request)
-    services: Services = request.app.state.services.get()
     asked = parse(await body(request))
     ModelName.parse(named(asked.model))
-    return await told(request, services, lambda: create(services.store, asked), stream=asked.stream)
+    return await told(request, lambda: _made(request, asked), stream=asked.stream)
+
+
+async def _made(request: Request, asked: CreateRequest) -> AsyncGenerator[dict[str, Any], None]:
+    services: Services = request.app.state.services.get()
+    if asked.source and not await _known(services, asked.source):
+        async with aclosing(moved(request, "pull", asked.source)) as pulled:
+            async for step in pulled:
+                if step["status"] != "success":
+                    yield step
+    try:
+        async with aclosing(steps(lambda stop: create(services.store, asked))) as made:
+            async for step in made:
+                yield step
+    finally:
+        services.catalog.forget()
+
+
+async def _known(services: Services, name: str) -> bool:
+    try:
+        await services.catalog.resolve(name)
+    except ModelNotFound:
+        return False
+    return True

@@ -113,7 +113,7 @@ async def ps(request: Request) -> dict[str, Any]:
     services: Services = request.app.state.services.get()
     loaded: dict[str, dict[str, Any]] = {}
     for record in await _workers(services):
-        new = record.get("state") == "ready" and record.get("model") not in loaded
+        new = record.get("state") == "ready" and record.get("model") not in (*loaded, "")
         if new and (found := await _loaded(services, record)):
             loaded[record["model"]] = found
     return {"models": list(loaded.values())}

@@ -6,7 +6,7 @@ Layers of the base are shared, each with the base's name as its origin. What the
 parameters are merged name by name; licenses are added. Config: the base's, or what the weights say of themselves.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import orjson
@@ -42,9 +42,6 @@ from shared.schema.create import CreateRequest
 Progress: TypeAlias = dict[str, Any]
 """`{"status"}`, and for a transfer `digest`, `total` and `completed` (bytes)."""
 
-Pull: TypeAlias = Callable[[ModelName], Iterator[Progress]]
-"""Brings a model into the catalog."""
-
 
 class Draft:
     """A model in the making: layers in their order, the texts among them, and the config."""
@@ -76,17 +73,13 @@ class Draft:
         return build_manifest(config, self.layers)
 
 
-def create(store: Store, asked: CreateRequest, pull: Pull | None = None) -> Iterator[Progress]:
-    """Make a model, line by line of progress; the last is `success`. A base that is not there is pulled.
+def create(store: Store, asked: CreateRequest) -> Iterator[Progress]:
+    """Make a model, line by line of progress; the last is `success`.
 
     Raises InvalidRequest, UnsupportedParameter, ModelNotFound, Conflict, InvalidManifest or ServiceUnavailable.
     """
     name = ModelName.parse(asked.model)
     base = ModelName.parse(asked.source) if asked.source else None
-    if base is not None and find(store, base).found is None:
-        if pull is None:
-            raise ModelNotFound(f"model '{asked.source}' not found", param="from")
-        yield from pull(base)
     parts: list[Part] = []
     for file, digest in (*(asked.files or {}).items(), *(asked.adapters or {}).items()):
         yield {"status": "parsing GGUF"}

@@ -1,7 +1,6 @@
 """Models made of others and of files: layers, digests, progress, refusals, and writers that meet."""
 
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -182,13 +181,7 @@ def test_what_only_the_weights_know_is_told_in_the_config(store: DirectoryStore)
     assert (told["capabilities"], told["context_length"], told["embedding_length"]) == (["embedding"], 512, 384)
 
 
-def test_a_base_that_is_not_there_is_pulled(store: DirectoryStore) -> None:
-    def pull(name: ModelName) -> Iterator[dict[str, Any]]:
-        yield {"status": "pulling manifest"}
-        made(store, name.display)
-
-    lines = [line["status"] for line in create(store, parse({"model": "child", "from": "base"}), pull)]
-    assert (lines[0], lines[-1]) == ("pulling manifest", "success")
+def test_a_base_that_is_not_there(store: DirectoryStore) -> None:
     with pytest.raises(ModelNotFound, match="model 'nobody' not found"):
         made(store, "child", from_="nobody")
 
