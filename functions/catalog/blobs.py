@@ -10,6 +10,8 @@ from fastapi import APIRouter, Request, Response
 from functions.authenticate import authenticate
 from functions.services import Services
 from shared.catalog.manifest import DIGEST, blob_key
+from shared.catalog.store import Store
+from shared.catalog.upload import DigestMismatch, Upload
 from shared.errors import InvalidRequest, NotFound, PayloadTooLarge
 
 router = APIRouter()
@@ -33,31 +35,62 @@ async def upload(request: Request, digest: str) -> Response:
     key = _key(digest)
     if await asyncio.to_thread(services.store.head, key):
         return Response(status_code=200)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "blob")
-        found = await _receive(request, path, services.settings.max_blob)
-        wanted = f"sha256:{key[-64:]}"
-        if found != wanted:
-            raise InvalidRequest(f'digest mismatch, expected "{wanted}", got "{found}"', param="digest")
-        await asyncio.to_thread(services.store.put_file, key, path, move=True)
+    limit = services.settings.max_blob
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal():
+        if int(announced) > limit:
+            raise PayloadTooLarge(f"the blob has {announced} bytes; {limit} are allowed")
+        await _parts(request, services.store, key, int(announced))
+    else:
+        await _spooled(request, services.store, key, limit)
     return Response(status_code=201)
 
 
-async def _receive(request: Request, path: Path, limit: int) -> str:
-    """Write the body to a file; its digest. Raises PayloadTooLarge."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
-        raise PayloadTooLarge(f"the blob has {announced} bytes; {limit} are allowed")
-    sum_ = hashlib.sha256()
-    size = 0
-    with path.open("wb") as file:
+async def _parts(request: Request, store: Store, key: str, size: int) -> None:
+    """Store a body of a known size as it comes, a part at a time. What an earlier request brought of it is skipped."""
+    with await asyncio.to_thread(store.upload, _digest(key), size) as upload:
+        missing = set(upload.missing)
+        part, number = bytearray(), 0
         async for piece in request.stream():
-            size += len(piece)
-            if size > limit:
-                raise PayloadTooLarge(f"the blob is longer than {limit} bytes")
-            sum_.update(piece)
-            file.write(piece)
-    return f"sha256:{sum_.hexdigest()}"
+            part += piece
+            while len(part) >= upload.part_size and number < upload.parts - 1:
+                await _write(upload, missing, number, part[: upload.part_size])
+                part, number = part[upload.part_size :], number + 1
+        await _write(upload, missing, number, part)
+        try:
+            await asyncio.to_thread(upload.commit)
+        except DigestMismatch as error:
+            raise _mismatch(key, error.message.rpartition("got ")[2]) from None
+
+
+async def _write(upload: Upload, missing: set[int], number: int, part: bytearray) -> None:
+    if number in missing:
+        await asyncio.to_thread(upload.write, number, bytes(part))
+
+
+async def _spooled(request: Request, store: Store, key: str, limit: int) -> None:
+    """Store a body whose size nobody told: on this machine's disk first."""
+    found, size = hashlib.sha256(), 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "blob")
+        with path.open("wb") as file:  # noqa: ASYNC230 a write to the page cache
+            async for piece in request.stream():
+                size += len(piece)
+                if size > limit:
+                    raise PayloadTooLarge(f"the blob is longer than {limit} bytes")
+                found.update(piece)
+                file.write(piece)
+        if found.hexdigest() != key[-64:]:
+            raise _mismatch(key, f"sha256:{found.hexdigest()}")
+        await asyncio.to_thread(store.put_file, key, path, move=True)
+
+
+def _mismatch(key: str, got: str) -> InvalidRequest:
+    return InvalidRequest(f'digest mismatch, expected "{_digest(key)}", got "{got}"', param="digest")
+
+
+def _digest(key: str) -> str:
+    return f"sha256:{key[-64:]}"
 
 
 def _key(digest: str) -> str:

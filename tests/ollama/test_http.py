@@ -1,6 +1,7 @@
 """Ollama's protocol on the wire: bodies, types, statuses, and what a client that leaves leaves behind."""
 
 import hashlib
+import random
 from typing import Any
 
 import httpx
@@ -65,7 +66,7 @@ def test_heads(http: httpx.Client) -> None:
 def test_blobs(http: httpx.Client) -> None:
     data = MINIMAL + b"\0"
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    other = f"sha256:{hashlib.sha256(b'').hexdigest()}"
+    other = f"sha256:{hashlib.sha256(b'other').hexdigest()}"
     assert http.head(f"/api/blobs/{digest}").status_code == 404
     assert refused(http.post("/api/blobs/sha256:00", content=data), 400) == "invalid digest format"
     assert http.head("/api/blobs/sha256:00").status_code == 400
@@ -76,6 +77,20 @@ def test_blobs(http: httpx.Client) -> None:
         answer = http.post(f"/api/blobs/{digest}", content=iter([data[:10], data[10:]]))
         assert (answer.status_code, answer.content) == (status, b"")
     assert http.head(f"/api/blobs/{digest.upper().replace('SHA256', 'sha256')}").status_code == 200
+
+
+def test_a_blob_in_several_parts(http: httpx.Client) -> None:
+    data = random.Random(1).randbytes((5 << 20) * 2 + 7)
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert refused(http.post(f"/api/blobs/{digest}", content=data[:-1] + b"?"), 400).startswith("digest mismatch")
+    assert http.post(f"/api/blobs/{digest}", content=data).status_code == 201
+    assert http.head(f"/api/blobs/{digest}").status_code == 200
+
+
+def test_an_empty_blob(http: httpx.Client) -> None:
+    digest = f"sha256:{hashlib.sha256(b'').hexdigest()}"
+    assert http.post(f"/api/blobs/{digest}", content=b"").status_code == 201
+    assert http.head(f"/api/blobs/{digest}").status_code == 200
 
 
 def test_larger_than_a_blob_may_be(stack: Stack) -> None:
