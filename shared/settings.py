@@ -78,6 +78,13 @@ def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(word) for word in _words(text))
 
 
+def _logins(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [word.partition("=") for word in _words(text)]
+    if not all(host and ":" in login for host, _, login in pairs):
+        raise ValueError("must be host=user:password")
+    return tuple((host.lower(), login) for host, _, login in pairs)
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -181,6 +188,31 @@ class Settings:
         _networks,
         "Networks besides the public internet that image URLs may lead to (`10.1.0.0/16`), separated by commas.",
     )
+    registry_networks: tuple[Network, ...] = _setting(
+        "PUNA_REGISTRY_NETWORKS",
+        (),
+        _networks,
+        "Networks besides the public internet that registries may be in (`10.1.0.0/16`), separated by commas.",
+    )
+    registry_logins: tuple[tuple[str, str], ...] = _setting(
+        "PUNA_REGISTRY_LOGINS",
+        (),
+        _logins,
+        "User and password by registry, `host=user:password`, separated by commas; each is told to its host only.",
+    )
+    registry_stall_s: float = _setting(
+        "PUNA_REGISTRY_STALL", 30.0, _seconds, "Longest silence of a registry before a download tries again."
+    )
+    registry_parts: int = _setting("PUNA_REGISTRY_PARTS", 16, _positive, "Parts of a blob downloaded at once.")
+    collect_grace_s: float = _setting(
+        "PUNA_COLLECT_GRACE", 3600.0, _seconds, "How long a blob that no model names is kept."
+    )
+    weights_bytes: int = _setting(
+        "PUNA_WEIGHTS_BYTES",
+        200_000_000_000,
+        _positive,
+        "Most that a worker keeps on its disk of a catalog in S3; what was not used for longest goes first.",
+    )
     origins: tuple[str, ...] = _setting(
         "PUNA_ORIGINS",
         (),
@@ -225,11 +257,14 @@ def _parse(item: "Field[Any]", text: str) -> Any:
     try:
         return item.metadata["read"](text)
     except ValueError as error:
-        raise SettingError(f"{item.metadata['env']}={text!r}: {error}") from None
+        shown = "" if item.metadata["read"] is _logins else f"={text!r}"
+        raise SettingError(f"{item.metadata['env']}{shown}: {error}") from None
 
 
 def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join("=".join(each) if isinstance(each, tuple) else str(each) for each in value)
+    return str(value)
 
 
 @cache

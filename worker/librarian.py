@@ -1,18 +1,18 @@
 """Work on the catalog as jobs of a queue: whoever asked may be gone, and another worker goes on when this one dies."""
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
 from shared.catalog.store import Store
 from shared.errors import InvalidRequest
 from shared.frames import Done, Event, Step
-from shared.steps import steps
+from shared.steps import Tell, steps
 from worker.runtime.engine import EngineState
 
-Task: TypeAlias = Callable[[Store, Mapping[str, Any], threading.Event], Iterator[dict[str, Any]]]
-"""(store, request, stop) → progress: `{"status", "digest"?, "total"?, "completed"?}`."""
+Task: TypeAlias = Callable[[Store, Mapping[str, Any], Tell, threading.Event], None]
+"""(store, request, tell, stop): see `shared.steps.Work`."""
 
 
 class Librarian:
@@ -49,8 +49,8 @@ class Librarian:
             raise InvalidRequest(f"the catalog knows no '{kind}'")
         made = steps(partial(task, self._store, request))
         try:
-            async for step in made:
-                yield [Step(**step)]
+            async for batch in made:
+                yield [Step(**step) for step in batch]
         finally:
             await made.aclose()
         yield [Done(0, 0)]

@@ -12,8 +12,7 @@ from shared import keys, lifeline, logs
 from shared.catalog.capabilities import is_jinja
 from shared.catalog.catalog import Catalog, CatalogModel
 from shared.catalog.manifest import ADAPTER, PROJECTOR, TEMPLATE
-from shared.catalog.store import Store, open_store
-from shared.catalog.weights import Weights as WeightsOnDisk
+from shared.catalog.store import open_store
 from shared.errors import PunaError
 from shared.redis import UNREACHABLE
 from shared.settings import SettingError, Settings
@@ -21,7 +20,8 @@ from worker.consumer import Consumer
 from worker.librarian import Librarian
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import FAKE, Weights, engine_words
-from worker.tasks import TASKS
+from worker.tasks import tasks
+from worker.weights import Weights as WeightsOnDisk
 
 log = logging.getLogger("puna.worker")
 
@@ -45,13 +45,14 @@ async def serve(settings: Settings) -> None:
     """Serve `settings.model` until told to stop. Raises ModelNotFound, ModelUnavailable or ServiceUnavailable."""
     store = open_store(settings)
     model = await Catalog(store).resolve(settings.model)
-    weights = await asyncio.to_thread(_weights, settings, store, model)
+    disk = WeightsOnDisk(store, settings.home / "weights", settings.weights_bytes)
+    weights = await asyncio.to_thread(_weights, settings, disk, model)
     if weights.embedding:
         settings = replace(settings, context=_longest_input(settings, model))
     engine = LlamaEngine(settings, weights)
     consumers = (
         Consumer(settings, engine, model=model.id, queue=model.queue),
-        Consumer(settings, Librarian(store, TASKS), model="", queue=keys.CATALOG_QUEUE),
+        Consumer(settings, Librarian(store, tasks(settings)), model="", queue=keys.CATALOG_QUEUE),
     )
     loop = asyncio.get_running_loop()
 
@@ -68,15 +69,15 @@ async def serve(settings: Settings) -> None:
                 group.create_task(consumer.run())
     finally:
         await engine.stop()
+        disk.close()
     log.info("stopped")
 
 
-def _weights(settings: Settings, store: Store, model: CatalogModel) -> Weights:
+def _weights(settings: Settings, disk: WeightsOnDisk, model: CatalogModel) -> Weights:
     layer = model.manifest.model
     embedding = "embedding" in model.capabilities and "completion" not in model.capabilities
     if engine_words(settings)[0] == FAKE:
         return Weights(settings.home, layer.digest, embedding=embedding)
-    disk = WeightsOnDisk(store, settings.home / "weights")
     projector, template = model.manifest.layer(PROJECTOR), model.manifest.layer(TEMPLATE)
     adapter = model.manifest.layer(ADAPTER)
     return Weights(

@@ -14,9 +14,10 @@ from functions.inference.endpoint import body_of
 from functions.services import Services
 from shared.catalog.create import create
 from shared.catalog.names import ModelName
+from shared.catalog.store import Store
 from shared.errors import ModelNotFound
 from shared.schema.create import CreateRequest, parse
-from shared.steps import steps
+from shared.steps import Tell, steps
 
 router = APIRouter()
 
@@ -38,11 +39,18 @@ async def _made(request: Request, asked: CreateRequest) -> AsyncGenerator[dict[s
                 if step["status"] != "success":
                     yield step
     try:
-        async with aclosing(steps(lambda stop: create(services.store, asked))) as made:
-            async for step in made:
-                yield step
+        async with aclosing(steps(lambda tell, stop: _create(services.store, asked, tell))) as made:
+            async for batch in made:
+                for step in batch:
+                    yield step
     finally:
         services.catalog.forget()
+
+
+def _create(store: Store, asked: CreateRequest, tell: Tell) -> None:
+    """Short enough to be let go to its end."""
+    for step in create(store, asked):
+        tell(step)
 
 
 async def _known(services: Services, name: str) -> bool:

@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from shared.catalog.upload import Upload
@@ -89,12 +90,14 @@ class _Transfer:
         first = _Reader(self)
         helpers: list[threading.Thread] = []
         try:
-            start, length = self._upload.span(self._left[-1])
-            if length and not first.begin(start, start + length):
-                helpers = [threading.Thread(target=self._help, daemon=True) for _ in range(self._threads - 1)]
-                for helper in helpers:
-                    helper.start()
-            self._work(first)
+            taken = self._take()
+            if taken:
+                start, length = self._upload.span(taken[0])
+                if length and not first.begin(start, start + length):
+                    helpers = [threading.Thread(target=self._help, daemon=True) for _ in range(self._threads - 1)]
+                    for helper in helpers:
+                        helper.start()
+            self._work(first, taken)
         except BaseException as error:
             self._fail(error)
         finally:
@@ -111,24 +114,29 @@ class _Transfer:
     def _help(self) -> None:
         reader = _Reader(self)
         try:
-            self._work(reader)
+            self._work(reader, self._take())
         except BaseException as error:
             self._fail(error)
         finally:
             reader.close()
 
-    def _work(self, reader: "_Reader") -> None:
-        while True:
-            with self._turn:  # a buffer and the lowest number together: the part all others wait for never waits
-                buffer = self._buffers.get()
-                if buffer is None or not self._left:
-                    self._buffers.put(buffer)
-                    return
-                number = self._left.pop()
+    def _take(self) -> tuple[int, bytearray] | None:
+        """The lowest part that nobody has, with a buffer, both together: the part all others wait for never waits."""
+        with self._turn:
+            buffer = self._buffers.get()
+            if buffer is None or not self._left:
+                self._buffers.put(buffer)
+                return None
+            return self._left.pop(), buffer
+
+    def _work(self, reader: "_Reader", taken: tuple[int, bytearray] | None) -> None:
+        while taken:
+            number, buffer = taken
             start, length = self._upload.span(number)
             view = memoryview(buffer)[:length]
             reader.fill(start, view)
-            self._upload.write(number, view, lambda buffer=buffer: self._buffers.put(buffer))  # type: ignore[misc]
+            self._upload.write(number, view, partial(self._buffers.put, buffer))
+            taken = self._take()
 
     def _fail(self, error: BaseException) -> None:
         if self._error is None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from shared.ids import new_id
 from shared.job import JobSpec
 from shared.redis import connect_sync
 from shared.settings import Settings
+from shared.steps import Tell
 from tests.harness import until
 from tests.redis.worker_in_test import TENANT, functions_side
 from worker.consumer import Consumer
@@ -38,17 +39,18 @@ class Tasks:
         self.begun = 0
         self.stopped = 0
 
-    def count(self, store: Store, request: Mapping[str, Any], stop: threading.Event) -> Iterator[dict[str, Any]]:
+    def count(self, store: Store, request: Mapping[str, Any], tell: Tell, stop: threading.Event) -> None:
         self.begun += 1
+        tell({"status": "beginning"})
         for k in range(request["to"]):
             while not self.gate.wait(0.01):
                 if stop.is_set():
                     self.stopped += 1
                     raise Cancelled("stopped")
-            yield {"status": "counting", "digest": "sha256:0", "total": request["to"], "completed": k + 1}
+            tell({"status": "counting", "digest": "sha256:0", "total": request["to"], "completed": k + 1})
         if request.get("fail"):
             raise InvalidRequest("cannot count further")
-        yield {"status": "success"}
+        tell({"status": "success"})
 
 
 def spec(to: int, **more: Any) -> JobSpec:
@@ -82,7 +84,11 @@ async def test_steps_arrive_in_order(settings: Settings, tmp_path: Path) -> None
     async with librarian(settings, Tasks(), tmp_path):
         events = await events_of(settings, spec(3))
     steps = [event for event in events if isinstance(event, Step)]
-    assert steps == [*(Step("counting", "sha256:0", 3, k) for k in (1, 2, 3)), Step("success")]
+    assert steps == [
+        Step("beginning"),
+        *(Step("counting", "sha256:0", 3, k) for k in (1, 2, 3)),
+        Step("success"),
+    ]
     assert isinstance(events[-1], Done)
 
 
@@ -96,11 +102,11 @@ async def test_a_failure_is_the_caller_s(settings: Settings, tmp_path: Path) -> 
 
 async def test_a_caller_that_leaves_stops_it(settings: Settings, tmp_path: Path) -> None:
     tasks = Tasks()
+    tasks.gate.clear()
     async with librarian(settings, tasks, tmp_path), functions_side(settings) as services:
-        async with generation(services, spec(1000), TENANT) as events:
+        async with generation(services, spec(1), TENANT) as events:
             async for batch in events:
                 if any(isinstance(event, Step) for event in batch):
-                    tasks.gate.clear()
                     break
         await until(lambda: tasks.stopped, "the task has stopped")
 

@@ -4,6 +4,7 @@ import hashlib
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -160,9 +161,9 @@ def test_another_writer_cannot_slip_in_a_part(s3_store: S3Store) -> None:  # noq
     for number in range(PARTS):
         first.write(number, piece(first, number))
     second.write(1, bytes(PART_LEAST))
-    with pytest.raises((Conflict, DigestMismatch)):  # AWS refuses the part; SeaweedFS has to be read back
+    with suppress(Conflict, DigestMismatch):  # a server keeps the part of the ETag that is named, or refuses
         first.commit()
-    assert s3_store.head(KEY) is None
+    assert stored(s3_store) in (DATA, None)
 
 
 @pytest.mark.s3

@@ -15,7 +15,7 @@ class RegistryFailed(PunaError):
 class NotInRegistry(NotFound):
     """A registry has no such model or blob."""
 
-    default_code: ClassVar[str | None] = "not_in_registry"
+    default_code = "not_in_registry"
 
 
 class RegistryRefused(InvalidRequest):

@@ -17,7 +17,7 @@ class Options:
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     logins: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     stall_s: float = 30.0
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
     grace_s: float = 3600.0
 
     @classmethod
