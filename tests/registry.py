@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from shared.catalog.manifest import CONFIG, MANIFEST, MODEL, TEMPLATE, Layer, Manifest, build_manifest, digest_of
 
+_PIECE = 1 << 20
+
 TOKEN = "a-token"
 
 
@@ -29,6 +31,8 @@ class State:
     cut: int = 0
     stall: int = 0
     fail: int = 0
+    slow_s: float = 0.0
+    """A pause after each MiB."""
     challenge: bool = False
     login: str = ""
     realm: str = ""
@@ -181,7 +185,10 @@ class _Handler(BaseHTTPRequestHandler):
                     sent = os.sendfile(self.connection.fileno(), file.fileno(), start, length)
                     start, length = start + sent, length - sent
         else:
-            self.wfile.write(memoryview(data)[start : start + length])
+            for at in range(start, start + length, _PIECE):
+                self.wfile.write(memoryview(data)[at : min(at + _PIECE, start + length)])
+                if self.state.slow_s:
+                    self.state.waiting.wait(self.state.slow_s)
         if stall:
             self.state.waiting.wait(20)
         if cut or stall:

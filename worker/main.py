@@ -16,6 +16,7 @@ from shared.catalog.store import open_store
 from shared.errors import PunaError
 from shared.redis import UNREACHABLE
 from shared.settings import SettingError, Settings
+from worker import collect
 from worker.consumer import Consumer
 from worker.librarian import Librarian
 from worker.runtime.llama import LlamaEngine
@@ -63,6 +64,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain)
     await engine.start()
+    collect.start(store, settings.collect_grace_s)
     try:
         async with asyncio.TaskGroup() as group:
             for consumer in consumers:

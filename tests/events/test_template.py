@@ -28,6 +28,10 @@ FUNCTIONS = {
 MAKEFILE = ROOT / GLOBALS["CodeUri"] / "Makefile"
 
 
+FOUND = "library/fake/manifests/latest"
+"""A path below `/v2/` that leads to something."""
+
+
 def routes(function: dict[str, Any]) -> set[tuple[str, str]]:
     """Method and path of each event of a function."""
     events = [each["Properties"] for each in function["Events"].values() if each["Type"] == "Api"]
@@ -73,7 +77,11 @@ def test_its_routes_are_served(name: str, method: str, path: str, instances: dic
     sent = event("rest_chat_preflight" if method == "OPTIONS" else "rest_chat_no_body")
     # The models are all tests': what is removed here is not one of them.
     name_of_model = "nobody" if method == "DELETE" else "fake"
-    sent |= {"httpMethod": method, "resource": path, "path": path.replace("{model+}", name_of_model)}
+    sent |= {
+        "httpMethod": method,
+        "resource": path,
+        "path": path.replace("{model+}", name_of_model).replace("{path+}", FOUND),
+    }
     answer = instances[FUNCTIONS[name]["Handler"]](sent)
     assert "unknown_url" not in answer["body"], f"{name} knows no {method} {path}"
     assert answer["statusCode"] in ((200, 400) if name_of_model == "fake" else (400, 404)), answer
@@ -97,9 +105,11 @@ def test_its_functions_outlive_the_requests_they_serve() -> None:
 MAY: dict[str, dict[str, set[str]]] = {
     "InferenceFunction": {"s3:GetObject": {"manifests/*", "blobs/*"}},
     "CatalogFunction": {
-        "s3:GetObject": {"manifests/*", "blobs/*"},
-        "s3:PutObject": {"manifests/*", "blobs/*"},
-        "s3:DeleteObject": {"manifests/*"},
+        "s3:GetObject": {"manifests/*", "blobs/*", "uploads/*"},
+        "s3:PutObject": {"manifests/*", "blobs/*", "uploads/*"},
+        "s3:DeleteObject": {"manifests/*", "uploads/*"},
+        "s3:AbortMultipartUpload": {"uploads/*"},
+        "s3:ListMultipartUploadParts": {"uploads/*"},
     },
 }
 """What a function may do with the bucket's objects, besides listing them."""
@@ -112,7 +122,10 @@ def test_its_functions_may_do_what_they_need_and_nothing_else() -> None:
         allowed = {}
         for statement in (statement for policy in function["Policies"] for statement in policy["Statement"]):
             assert statement["Effect"] == "Allow"
-            allowed[statement["Action"]] = statement["Resource"]
+            actions = statement["Action"]
+            allowed |= dict.fromkeys(actions if isinstance(actions, list) else [actions], statement["Resource"])
+        if name == "CatalogFunction":
+            assert allowed.pop("s3:ListBucketMultipartUploads") == {"Fn::GetAtt": "CatalogBucket.Arn"}
         assert allowed.pop("s3:ListBucket") == {"Fn::GetAtt": "CatalogBucket.Arn"}
         told = {action: resource if isinstance(resource, list) else [resource] for action, resource in allowed.items()}
         assert {
