@@ -162,6 +162,9 @@ class Settings:
     background_timeout_s: float = _setting(
         "PUNA_BACKGROUND_TIMEOUT", 3600.0, _seconds, "Deadline of a response in the background."
     )
+    transfer_timeout_s: float = _setting(
+        "PUNA_TRANSFER_TIMEOUT", 86_400.0, _seconds, "Longest time a pull or a push of a model may take."
+    )
     first_token_timeout_s: float = _setting(
         "PUNA_FIRST_TOKEN_TIMEOUT", 300.0, _seconds, "Longest silence of the engine before the first token."
     )
@@ -198,6 +201,7 @@ class Settings:
         "PUNA_COMMENT", 10.0, _seconds, "How often a waiting stream gets a comment line to keep it open."
     )
     max_body: int = _setting("PUNA_MAX_BODY", 6_000_000, _positive, "Largest request body.")
+    max_blob: int = _setting("PUNA_MAX_BLOB", 100_000_000_000, _positive, "Largest file that `/api/blobs` takes.")
     images_max: int = _setting("PUNA_IMAGES_MAX", 16, _positive, "Images one request may have.")
     image_bytes: int = _setting("PUNA_IMAGE_BYTES", 10_000_000, _positive, "Largest image file.")
     images_bytes: int = _setting(

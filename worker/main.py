@@ -8,18 +8,20 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from shared import lifeline, logs
+from shared import keys, lifeline, logs
 from shared.catalog.capabilities import is_jinja
 from shared.catalog.catalog import Catalog, CatalogModel
-from shared.catalog.manifest import PROJECTOR, TEMPLATE
+from shared.catalog.manifest import ADAPTER, PROJECTOR, TEMPLATE
 from shared.catalog.store import open_store
 from shared.errors import PunaError
 from shared.redis import UNREACHABLE
 from shared.settings import SettingError, Settings
 from worker import collect
 from worker.consumer import Consumer
+from worker.librarian import Librarian
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import FAKE, Weights, engine_words
+from worker.tasks import tasks
 from worker.weights import Weights as WeightsOnDisk
 
 log = logging.getLogger("puna.worker")
@@ -49,14 +51,24 @@ async def serve(settings: Settings) -> None:
     if weights.embedding:
         settings = replace(settings, context=_longest_input(settings, model))
     engine = LlamaEngine(settings, weights)
-    consumer = Consumer(settings, engine, model=model.id, queue=model.queue)
+    consumers = (
+        Consumer(settings, engine, model=model.id, queue=model.queue),
+        Consumer(settings, Librarian(store, tasks(settings)), model="", queue=keys.CATALOG_QUEUE),
+    )
     loop = asyncio.get_running_loop()
+
+    def drain() -> None:
+        for consumer in consumers:
+            consumer.drain()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, consumer.drain)
+        loop.add_signal_handler(number, drain)
     await engine.start()
     collect.start(store, settings.collect_grace_s)
     try:
-        await consumer.run()
+        async with asyncio.TaskGroup() as group:
+            for consumer in consumers:
+                group.create_task(consumer.run())
     finally:
         await engine.stop()
         disk.close()
@@ -69,12 +81,14 @@ def _weights(settings: Settings, disk: WeightsOnDisk, model: CatalogModel) -> We
     if engine_words(settings)[0] == FAKE:
         return Weights(settings.home, layer.digest, embedding=embedding)
     projector, template = model.manifest.layer(PROJECTOR), model.manifest.layer(TEMPLATE)
+    adapter = model.manifest.layer(ADAPTER)
     return Weights(
         disk.weights_path(model),
         layer.digest,
         mmproj=disk.blob_path(projector) if projector else None,
         # Another template language is Ollama's own: the weights' template serves then.
         template=disk.blob_path(template) if template and is_jinja(model.template) else None,
+        lora=disk.blob_path(adapter) if adapter else None,
         embedding=embedding,
     )
 
