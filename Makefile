@@ -19,7 +19,8 @@ run: .venv/.local  ## Start everything on this machine; Ctrl-C stops it
 test: .venv/.dev  ## Run all tests; ARGS="-m 'not engine'" and the like choose
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-all: check test  ## Run check and test, as CI does
+test-all: export PULL_BYTES = 1000000000
+test-all: check test  ## Run check and test, as CI does, with larger files
 
 check: .venv/.dev  ## Formatting, lint, strict types, AWS templates
 	@$(BIN)/ruff format --check .

@@ -1,14 +1,15 @@
-"""The making of an ASGI app: routers, errors in OpenAI's shape, CORS, and what surrounds every request."""
+"""The making of an ASGI app: routers, errors in OpenAI's or Ollama's shape, CORS, and what surrounds every request."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from functions.errors import refusal
 from functions.middleware import HostGuard, RequestContext, UnexpectedErrors
 from functions.services import ServicesOfLoop
 from shared.errors import MethodNotAllowed, NotFound, PunaError
@@ -44,6 +45,10 @@ _CORS_HEADERS = [
     "x-stainless-timeout",
     "x-stainless-read-timeout",
 ]
+
+
+TEXT_TYPES = ["text/", "application/json", "application/x-ndjson"]
+"""Content that goes through API Gateway as text; Mangum makes base64 of any other."""
 
 
 def create_app(settings: Settings, routers: Sequence[APIRouter], *, on_loopback: bool = False) -> FastAPI:
@@ -86,20 +91,17 @@ def _cors(settings: Settings) -> Middleware:
     )
 
 
-def _answer(error: PunaError) -> Response:
-    return JSONResponse(error.body(), error.status, error.headers())
-
-
-async def _known(_: Request, error: Exception) -> Response:
+async def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, PunaError)
-    return _answer(error)
+    return refusal(error, request.url.path)
 
 
 async def _routing(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path = f"{request.method} {request.url.path}"
+    path = request.url.path
+    asked = f"{request.method} {path}"
     if error.status_code == MethodNotAllowed.status:
-        answer = _answer(MethodNotAllowed(f"Method not allowed: {path}."))
-        answer.headers.update(error.headers or {})
-        return answer
-    return _answer(NotFound(f"Unknown request URL: {path}.", code="unknown_url"))
+        refused = refusal(MethodNotAllowed(f"Method not allowed: {asked}."), path)
+        refused.headers.update(error.headers or {})
+        return refused
+    return refusal(NotFound(f"Unknown request URL: {asked}.", code="unknown_url"), path)

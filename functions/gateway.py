@@ -2,8 +2,8 @@
 
 from functions import health
 from functions.app import create_app
-from functions.catalog import models
-from functions.inference.routes import ROUTERS
+from functions.catalog.routes import ROUTERS as CATALOG
+from functions.inference.routes import ROUTERS as INFERENCE
 from shared.settings import settings
 
-app = create_app(settings(), [health.router, *ROUTERS, models.router], on_loopback=True)
+app = create_app(settings(), [health.router, *INFERENCE, *CATALOG], on_loopback=True)

@@ -5,9 +5,10 @@ import time
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from functions.errors import refusal
 from shared.errors import PunaError
 from shared.ids import request_id
 from shared.settings import Settings
@@ -75,7 +76,7 @@ class UnexpectedErrors:
                 raise
             log.exception("%s %s failed", scope["method"], scope["path"])
             error = PunaError(f"internal error; request id {scope['puna.request_id']}")
-            await JSONResponse(error.body(), error.status)(scope, receive, send)
+            await refusal(error, scope["path"])(scope, receive, send)
 
 
 class HostGuard:

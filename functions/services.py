@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from shared.catalog.catalog import Catalog
-from shared.catalog.store import open_state, open_store
+from shared.catalog.store import Store, open_state, open_store
 from shared.queue import JobQueue
 from shared.redis import Scripts, connect
 from shared.settings import Settings
@@ -29,6 +29,7 @@ class Services:
     scripts: Scripts
     queue: JobQueue
     subscriptions: Subscriptions
+    store: Store
     catalog: Catalog
     responses: Responses
     conversations: Conversations
@@ -38,13 +39,15 @@ class Services:
         redis = connect(settings.redis_url, retries=_RETRIES)
         scripts = Scripts(redis)
         durable = Durable(open_state(settings))
+        store = open_store(settings)
         return cls(
             settings=settings,
             redis=redis,
             scripts=scripts,
             queue=JobQueue(redis, scripts, settings),
             subscriptions=Subscriptions(settings.redis_url),
-            catalog=Catalog(open_store(settings)),
+            store=store,
+            catalog=Catalog(store),
             responses=Responses(redis, scripts, durable, settings),
             conversations=Conversations(redis, scripts, durable, settings),
         )

@@ -75,6 +75,16 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """How far work on the catalog is: Ollama's words, and of a transfer its blob and bytes."""
+
+    status: str
+    digest: str = ""
+    total: int = 0
+    completed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Choice `index` is complete: `stop`, `length` or `tool_calls`."""
 
@@ -120,7 +130,9 @@ class CancelledEvent:
     reason: str
 
 
-Event: TypeAlias = Started | Progress | Delta | Thought | ToolDelta | Vectors | Finish | Done | Failed | CancelledEvent
+Event: TypeAlias = (
+    Started | Progress | Delta | Thought | ToolDelta | Vectors | Step | Finish | Done | Failed | CancelledEvent
+)
 
 OUTPUT = (Delta, Thought, ToolDelta, Vectors)
 """What a caller sees of an answer: once one of these has left, running the job again would repeat it."""
@@ -134,6 +146,7 @@ _TAGS: dict[str, type[Any]] = {
     "t": Thought,
     "c": ToolDelta,
     "v": Vectors,
+    "u": Step,
     "f": Finish,
     "D": Done,
     "F": Failed,

@@ -81,6 +81,9 @@ KEEPER_LOCK: Final = "puna:lock:keeper"
 EXPIRY_LOCK: Final = "puna:lock:expiry"
 """String: one worker at a time looks for files that are too old, and not often."""
 
+CATALOG_QUEUE: Final = "catalog"
+"""The queue of work on the catalog, which every worker serves."""
+
 LEASES: Final = "puna:leases"
 """Sorted set: claimed jobs, job id → when the lease lapses (ms, by Redis' clock)."""
 

@@ -109,6 +109,13 @@ def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(word) for word in _words(text))
 
 
+def _logins(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [word.partition("=") for word in _words(text)]
+    if not all(host and ":" in login for host, _, login in pairs):
+        raise ValueError("must be host=user:password")
+    return tuple((host.lower(), login) for host, _, login in pairs)
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -205,6 +212,9 @@ class Settings:
     background_timeout_s: float = _setting(
         "PUNA_BACKGROUND_TIMEOUT", 3600.0, _seconds, "Deadline of a response in the background."
     )
+    transfer_timeout_s: float = _setting(
+        "PUNA_TRANSFER_TIMEOUT", 86_400.0, _seconds, "Longest time a pull or a push of a model may take."
+    )
     first_token_timeout_s: float = _setting(
         "PUNA_FIRST_TOKEN_TIMEOUT", 300.0, _seconds, "Longest silence of the engine before the first token."
     )
@@ -241,6 +251,7 @@ class Settings:
         "PUNA_COMMENT", 10.0, _seconds, "How often a waiting stream gets a comment line to keep it open."
     )
     max_body: int = _setting("PUNA_MAX_BODY", 6_000_000, _positive, "Largest request body.")
+    max_blob: int = _setting("PUNA_MAX_BLOB", 100_000_000_000, _positive, "Largest file that `/api/blobs` takes.")
     images_max: int = _setting("PUNA_IMAGES_MAX", 16, _positive, "Images one request may have.")
     image_bytes: int = _setting("PUNA_IMAGE_BYTES", 10_000_000, _positive, "Largest image file.")
     images_bytes: int = _setting(
@@ -263,6 +274,32 @@ class Settings:
         _state_key,
         "Secret that encrypts reasoning which callers keep: 32 bytes in base64url. `make run` makes one.",
         secret=True,
+    )
+    registry_networks: tuple[Network, ...] = _setting(
+        "PUNA_REGISTRY_NETWORKS",
+        (),
+        _networks,
+        "Networks besides the public internet that registries may be in (`10.1.0.0/16`), separated by commas.",
+    )
+    registry_logins: tuple[tuple[str, str], ...] = _setting(
+        "PUNA_REGISTRY_LOGINS",
+        (),
+        _logins,
+        "User and password by registry, `host=user:password`, separated by commas; each is told to its host only.",
+        secret=True,
+    )
+    registry_stall_s: float = _setting(
+        "PUNA_REGISTRY_STALL", 30.0, _seconds, "Longest silence of a registry before a download tries again."
+    )
+    registry_parts: int = _setting("PUNA_REGISTRY_PARTS", 16, _positive, "Parts of a blob downloaded at once.")
+    collect_grace_s: float = _setting(
+        "PUNA_COLLECT_GRACE", 3600.0, _seconds, "How long a blob that no model names is kept."
+    )
+    weights_bytes: int = _setting(
+        "PUNA_WEIGHTS_BYTES",
+        200_000_000_000,
+        _positive,
+        "Most that a worker keeps on its disk of a catalog in S3; what was not used for longest goes first.",
     )
     origins: tuple[str, ...] = _setting(
         "PUNA_ORIGINS",
@@ -328,7 +365,9 @@ def _parse(item: "Field[Any]", text: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join("=".join(each) if isinstance(each, tuple) else str(each) for each in value)
+    return str(value)
 
 
 @cache

@@ -210,7 +210,7 @@ class Stack:
     def worker_record(self, worker: Process) -> dict[str, Any]:
         for name in self.redis.zrange(keys.WORKERS, 0, -1):
             record = json.loads(self.redis.get(keys.worker(name.decode())) or "{}")
-            if record.get("pid") == worker.pid:
+            if record.get("pid") == worker.pid and record["queue"] != keys.CATALOG_QUEUE:
                 return record
         return {}
 

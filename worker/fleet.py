@@ -28,11 +28,14 @@ Make: TypeAlias = Callable[[OnState], Awaitable[Engine]]
 class Member:
     """One model, loaded or not: the `Engine` and the `Gate` of its consumer."""
 
-    def __init__(self, fleet: "Fleet", queue: str, model: str, slots: int, make: Make) -> None:
+    def __init__(
+        self, fleet: "Fleet", queue: str, model: str, slots: int, make: Make, free: Callable[[], None]
+    ) -> None:
         self.queue = queue
         self.model = model
         self.slots = slots
         self.make = make
+        self.free = free
         self.engine: Engine | None = None
         self.trouble: PunaError | None = None
         """Why it cannot be loaded: its jobs are taken and fail with this."""
@@ -131,9 +134,11 @@ class Fleet:
         self._looking = False
         self._closed = False
 
-    def add(self, queue: str, model: str, size: int, slots: int, make: Make) -> Member:
-        """A model to be loaded when it is asked for; `size` in bytes."""
-        member = Member(self, queue, model, slots, make)
+    def add(
+        self, queue: str, model: str, size: int, slots: int, make: Make, free: Callable[[], None] = lambda: None
+    ) -> Member:
+        """A model to be loaded when it is asked for; `size` in bytes. `free` is called when its engine is gone."""
+        member = Member(self, queue, model, slots, make, free)
         self.members[queue] = member
         self.residency.sizes[queue] = size
         if not self.residency.fits(queue):
@@ -220,6 +225,7 @@ class Fleet:
         log.info("unloading %s", member.model)
         await member.stop()
         member.engine = None
+        member.free()
         self.residency.gone(member.queue)
         member.changed()
         self.look()

@@ -47,7 +47,7 @@ class Rules:
     keep_s: float
     residence_s: float
     patience_s: float
-    settle_s: float = 0.1
+    settle_s: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`."""
+"""`GET /v1/models`, and `GET` and `DELETE /v1/models/{id}`."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Request
 from functions.authenticate import authenticate
 from functions.services import Services
 from shared.catalog.catalog import CatalogModel
+from shared.catalog.change import delete
 from shared.catalog.names import ModelName
 from shared.errors import ModelNotFound
 
@@ -30,6 +32,17 @@ async def retrieve(request: Request, model: str) -> dict[str, Any]:
         return _model(await services.catalog.resolve(model), model)
     except ModelNotFound:
         raise ModelNotFound(f"model '{ModelName.parse(model).display}' not found", param="model") from None
+
+
+@router.delete("/v1/models/{model:path}", summary="Delete a model")
+async def remove(request: Request, model: str) -> dict[str, Any]:
+    """Remove a name. Other names of the same weights stay."""
+    authenticate(request)
+    services: Services = request.app.state.services.get()
+    ModelName.parse(model)
+    await asyncio.to_thread(delete, services.store, model)
+    services.catalog.forget()
+    return {"id": model, "object": "model", "deleted": True}
 
 
 def _model(model: CatalogModel, name: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`POST /v1/embeddings`: texts or tokens in, one vector each out, in their order."""
 
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
@@ -29,13 +30,13 @@ async def create(request: Request) -> Response:
     services: Services = request.app.state.services.get()
     tenant = authenticate(request)
     asked = embeddings.parse(parse_json(await read_body(request, services.settings.max_body)))
-    model = await _embedder(services, asked)
+    model = await embedder(services, asked)
     ask = Ask("embedding", asked.model, asked.engine_request(), user=asked.user)
     spec = job_of(request, services, model, tenant, ask)
     return await whole(request, _whole(services, spec, tenant, asked))
 
 
-async def _embedder(services: Services, asked: EmbeddingsRequest) -> CatalogModel:
+async def embedder(services: Services, asked: EmbeddingsRequest) -> CatalogModel:
     """The model, which can embed. Raises ModelNotFound in the words of the reference, or InvalidRequest."""
     if not asked.model:
         raise ModelNotFound("model '' not found", param="model")
@@ -51,9 +52,19 @@ async def _embedder(services: Services, asked: EmbeddingsRequest) -> CatalogMode
     return model
 
 
-async def _whole(services: Services, spec: JobSpec, tenant: Tenant, asked: EmbeddingsRequest) -> dict[str, Any]:
+class Found(NamedTuple):
+    """What a worker gave: the vectors, the tokens that they took, and how long the job waited for it (s)."""
+
+    rows: Rows
+    tokens: int
+    waited_s: float
+
+
+async def vectors(services: Services, spec: JobSpec, tenant: Tenant, asked: EmbeddingsRequest) -> Found:
+    """Run a job to its end. Raises what `generation` does, and the error that the job failed with."""
     rows = Rows(asked.dimensions)
     tokens = 0
+    began = started = time.perf_counter()
     async with generation(services, spec, tenant) as events:
         async for batch in events:
             for event in batch:
@@ -61,12 +72,18 @@ async def _whole(services: Services, spec: JobSpec, tenant: Tenant, asked: Embed
                     case Vectors():
                         rows.add(event)
                     case Started():
+                        started = time.perf_counter()
                         rows.clear()
                     case Done(prompt_tokens):
                         tokens = prompt_tokens
+    return Found(rows, tokens, started - began)
+
+
+async def _whole(services: Services, spec: JobSpec, tenant: Tenant, asked: EmbeddingsRequest) -> dict[str, Any]:
+    found = await vectors(services, spec, tenant, asked)
     return {
         "object": "list",
-        "data": rows.data(asked.inputs, as_base64=asked.base64),
+        "data": found.rows.data(asked.inputs, as_base64=asked.base64),
         "model": spec.model,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "usage": {"prompt_tokens": found.tokens, "total_tokens": found.tokens},
     }

@@ -18,11 +18,7 @@ Chunks: TypeAlias = AsyncGenerator[bytes, None]
 
 DONE = b"data: [DONE]\n\n"
 
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
 def data(value: object) -> bytes:
@@ -39,9 +35,19 @@ class EventStream(Response):
     """Streams what `source` gives. Until its first chunk an error is answered with its own status; after that it
     becomes the last event of the stream. A client that leaves cancels the source."""
 
+    stream_type = b"text/event-stream; charset=utf-8"
+
     def __init__(self, source: Callable[[], AbstractAsyncContextManager[Chunks]]) -> None:
         super().__init__()
         self._source = source
+
+    def refusal(self, error: PunaError) -> Response:
+        """The answer when nothing has been sent yet."""
+        return JSONResponse(error.body(), error.status, error.headers())
+
+    def failure(self, error: PunaError) -> bytes:
+        """The end of a stream that cannot go on."""
+        return data(error.body())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -49,20 +55,24 @@ class EventStream(Response):
         except ClientGone:
             return
 
+    async def _open(self, send: Send) -> None:
+        headers = [(b"content-type", self.stream_type), *_HEADERS]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
         try:
             async with self._source() as chunks:
                 async for chunk in chunks:
                     if not started:
-                        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                        await self._open(send)
                         started = True
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except PunaError as error:
             if not started:
-                await JSONResponse(error.body(), error.status, error.headers())(scope, receive, send)
+                await self.refusal(error)(scope, receive, send)
                 return
-            await send({"type": "http.response.body", "body": data(error.body()), "more_body": True})
+            await send({"type": "http.response.body", "body": self.failure(error), "more_body": True})
         if not started:  # the rest of a stream may be nothing
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await self._open(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

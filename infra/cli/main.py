@@ -13,6 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="An OpenAI-compatible LLM API on this machine. Its settings are environment variables.",
 )
+Insecure = Annotated[bool, typer.Option(help="Allow a registry without TLS.")]
 Model = Annotated[str, typer.Argument(help="Name of a model, such as smollm2:135m.")]
 
 
@@ -42,19 +43,88 @@ def list_models() -> None:
 
 
 @app.command()
-def show(model: Model) -> None:
+def show(
+    model: Model,
+    modelfile: Annotated[bool, typer.Option(help="Only its Modelfile.")] = False,
+    parameters: Annotated[bool, typer.Option(help="Only its parameters.")] = False,
+    template: Annotated[bool, typer.Option(help="Only its template.")] = False,
+    system: Annotated[bool, typer.Option(help="Only its system message.")] = False,
+    license: Annotated[bool, typer.Option(help="Only its license.")] = False,
+) -> None:
     """Show what is known of one model."""
     from infra.cli.models import show_model
 
-    show_model(model)
+    asked = {
+        "modelfile": modelfile,
+        "parameters": parameters,
+        "template": template,
+        "system": system,
+        "license": license,
+    }
+    parts = [name for name, wanted in asked.items() if wanted]
+    if len(parts) > 1:
+        raise typer.BadParameter("only one part can be shown at a time")
+    show_model(model, part="".join(parts))
 
 
 @app.command()
 def ps() -> None:
-    """Show what is loaded, and by which worker."""
-    from infra.cli.ps import run
+    """List the models that are loaded."""
+    from infra.cli.models import ps as run
 
     run()
+
+
+@app.command()
+def workers() -> None:
+    """Show each worker, and what it does."""
+    from infra.cli.workers import run
+
+    run()
+
+
+@app.command()
+def pull(model: Model, insecure: Insecure = False) -> None:
+    """Bring a model from a registry into the catalog."""
+    from infra.cli.transfer import pull as run
+
+    run(model, insecure=insecure)
+
+
+@app.command()
+def push(model: Model, insecure: Insecure = False) -> None:
+    """Bring a model from the catalog to a registry."""
+    from infra.cli.transfer import push as run
+
+    run(model, insecure=insecure)
+
+
+@app.command()
+def create(
+    model: Model,
+    file: Annotated[str, typer.Option("-f", "--file", help="The Modelfile; - is standard input.")] = "Modelfile",
+    quantize: Annotated[str, typer.Option("-q", "--quantize", help="Quantize to this level (not supported).")] = "",
+) -> None:
+    """Create a model from a Modelfile."""
+    from infra.cli.transfer import create as run
+
+    run(model, file, quantize=quantize)
+
+
+@app.command(name="cp")
+def copy(source: Model, destination: Model) -> None:
+    """Give a model another name."""
+    from infra.cli.models import copy as run
+
+    run(source, destination)
+
+
+@app.command(name="rm")
+def remove(models: Annotated[list[str], typer.Argument(help="Names of models.")]) -> None:
+    """Remove models."""
+    from infra.cli.models import remove as run
+
+    run(models)
 
 
 @app.command(name="run")

@@ -21,7 +21,7 @@ from shared.catalog.manifest import (
     encode_params,
 )
 from shared.catalog.store import Store
-from shared.catalog.weights import Weights
+from worker.weights import Weights
 
 MARK: Final = "puna-seed"
 

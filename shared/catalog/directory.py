@@ -4,12 +4,14 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from shared.catalog.lock import locked
+from shared.catalog.manifest import blob_key
+from shared.catalog.partial import FileUpload, abandon
 from shared.catalog.store import Conflict, Entry, Object, key_parts
 from shared.errors import ServiceUnavailable
 
@@ -76,6 +78,16 @@ class DirectoryStore:
                 _sync(path.parent)
             if move:
                 source.unlink(missing_ok=True)
+
+    def upload(self, digest: str, size: int) -> FileUpload:
+        return FileUpload(self.path(blob_key(digest)), digest, size)
+
+    def abandon(self, before: float, keep: Collection[str] = ()) -> int:
+        with _reachable():
+            return abandon(self.root / "blobs", before, {key.removeprefix("blobs/") for key in keep})
+
+    def url(self, key: str, seconds: int) -> None:
+        return None
 
     def list(self, prefix: str) -> Iterator[Entry]:
         folder = prefix.rpartition("/")[0]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.catalog import s3_upload
 from shared.catalog.store import Conflict, Entry, Object, key_parts
 from shared.errors import ServiceUnavailable
 
@@ -27,16 +28,16 @@ class S3Store:
     """
 
     def __init__(self, bucket: str, prefix: str = "", *, endpoint: str = "") -> None:
-        self._bucket = bucket
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._made: S3Client | None = None
 
     def get(self, key: str) -> Object | None:
-        with self._reachable() as client:
+        with self.reachable() as client:
             try:
-                answer = client.get_object(Bucket=self._bucket, Key=self._key(key))
+                answer = client.get_object(Bucket=self.bucket, Key=self.full_key(key))
                 with answer["Body"] as body:
                     data = body.read()
                 return Object(data, _plain(answer["ETag"]), _seconds(answer["LastModified"]))
@@ -46,24 +47,24 @@ class S3Store:
     def get_range(self, key: str, start: int, length: int) -> bytes | None:
         if length <= 0:
             return b"" if self.head(key) else None
-        with self._reachable() as client:
+        with self.reachable() as client:
             try:
                 span = f"bytes={start}-{start + length - 1}"
-                with client.get_object(Bucket=self._bucket, Key=self._key(key), Range=span)["Body"] as body:
+                with client.get_object(Bucket=self.bucket, Key=self.full_key(key), Range=span)["Body"] as body:
                     return body.read()
             except client.exceptions.NoSuchKey:
                 return None
             except client.exceptions.ClientError as error:
-                if _code(error) in {"InvalidRange", "416"}:
+                if error_code(error) in {"InvalidRange", "416"}:
                     return b""
                 raise
 
     def head(self, key: str) -> Entry | None:
-        with self._reachable() as client:
+        with self.reachable() as client:
             try:
-                answer = client.head_object(Bucket=self._bucket, Key=self._key(key))
+                answer = client.head_object(Bucket=self.bucket, Key=self.full_key(key))
             except client.exceptions.ClientError as error:
-                if _code(error) in _ABSENT:
+                if error_code(error) in _ABSENT:
                     return None
                 raise
             etag, modified = _plain(answer["ETag"]), _seconds(answer["LastModified"])
@@ -73,36 +74,47 @@ class S3Store:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if if_none_match else {}
         if if_match is not None:
             condition["IfMatch"] = f'"{if_match}"'
-        with self._reachable() as client:
+        with self.reachable() as client:
             try:
-                answer = client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data, **condition)
+                answer = client.put_object(Bucket=self.bucket, Key=self.full_key(key), Body=data, **condition)
                 return _plain(answer["ETag"])
             except client.exceptions.ClientError as error:
                 # If-Match on an object that is gone answers 404.
-                if condition and _code(error) in _CONFLICT | _ABSENT:
+                if condition and error_code(error) in _CONFLICT | _ABSENT:
                     raise Conflict(f"{key} was changed by another writer") from None
                 raise
 
     def put_file(self, key: str, source: Path, *, move: bool = False) -> None:
-        with self._reachable() as client:
-            client.upload_file(str(source), self._bucket, self._key(key))
+        with self.reachable() as client:
+            client.upload_file(str(source), self.bucket, self.full_key(key))
         if move:
             source.unlink(missing_ok=True)
 
+    def upload(self, digest: str, size: int) -> s3_upload.S3Upload:
+        return s3_upload.S3Upload(self, digest, size)
+
+    def abandon(self, before: float, keep: Collection[str] = ()) -> int:
+        return s3_upload.abandon(self, before, keep)
+
+    def url(self, key: str, seconds: int) -> str:
+        with self.reachable() as client:
+            target = {"Bucket": self.bucket, "Key": self.full_key(key)}
+            return client.generate_presigned_url("get_object", Params=target, ExpiresIn=seconds)
+
     def list(self, prefix: str) -> Iterator[Entry]:
-        with self._reachable() as client:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+        with self.reachable() as client:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
             for item in (item for page in pages for item in page.get("Contents", ())):
-                key = item["Key"].removeprefix(self._prefix)
+                key = item["Key"].removeprefix(self.prefix)
                 yield Entry(key, item["Size"], _plain(item["ETag"]), _seconds(item["LastModified"]))
 
     def delete(self, key: str) -> None:
-        with self._reachable() as client:
-            client.delete_object(Bucket=self._bucket, Key=self._key(key))
+        with self.reachable() as client:
+            client.delete_object(Bucket=self.bucket, Key=self.full_key(key))
 
     def ping(self) -> None:
-        with self._reachable() as client:
-            client.head_bucket(Bucket=self._bucket)
+        with self.reachable() as client:
+            client.head_bucket(Bucket=self.bucket)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
@@ -111,11 +123,12 @@ class S3Store:
                 self._made.close()
                 self._made = None
 
-    def _key(self, key: str) -> str:
-        return self._prefix + "/".join(key_parts(key))
+    def full_key(self, key: str) -> str:
+        """The key in the bucket. Raises ValueError for an invalid one."""
+        return self.prefix + "/".join(key_parts(key))
 
     @contextmanager
-    def _reachable(self) -> Iterator[S3Client]:
+    def reachable(self) -> Iterator[S3Client]:
         """The client; what S3 refuses or a connection loses becomes ServiceUnavailable, told without keys."""
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
@@ -123,7 +136,7 @@ class S3Store:
         try:
             yield self._client()
         except ClientError as error:
-            raise ServiceUnavailable(f"the model catalog answered {_code(error)}") from error
+            raise ServiceUnavailable(f"the model catalog answered {error_code(error)}") from error
         except (BotoCoreError, Boto3Error) as error:
             raise ServiceUnavailable("the model catalog cannot be reached") from error
 
@@ -163,5 +176,5 @@ def _seconds(moment: datetime) -> float:
     return float(int(moment.timestamp()))
 
 
-def _code(error: Any) -> str:
+def error_code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", "an error"))

@@ -1,11 +1,14 @@
 """What the catalog needs from the place that remembers: blocking calls, alike for S3 and a directory."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from shared.errors import PunaError
 from shared.settings import SettingError, Settings
+
+if TYPE_CHECKING:
+    from shared.catalog.upload import Upload
 
 
 class Conflict(PunaError):
@@ -55,6 +58,19 @@ class Store(Protocol):
 
     def put_file(self, key: str, source: Path, *, move: bool = False) -> None:
         """Write a file's content. With `move` the source is gone afterwards, which may save the copy."""
+
+    def upload(self, digest: str, size: int) -> "Upload":
+        """Begin a blob of `size` bytes, or go on with what an earlier upload of it left.
+
+        Raises Conflict while another process writes it to a directory, and ValueError for what is no digest.
+        """
+
+    def abandon(self, before: float, keep: Collection[str] = ()) -> int:
+        """Remove unfinished uploads that are older than `before` (unix seconds), but for those of the keys in `keep`;
+        how many. One that a directory's writer holds stays too."""
+
+    def url(self, key: str, seconds: int) -> str | None:
+        """Where anybody can GET an object, in ranges too, for so long; None where there is no such place."""
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects whose key starts with a prefix, ordered by key."""

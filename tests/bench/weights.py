@@ -18,10 +18,10 @@ from shared.catalog.manifest import (
 )
 from shared.catalog.names import ModelName
 from shared.catalog.store import open_store
-from shared.catalog.weights import Weights
 from shared.errors import PunaError
 from shared.settings import settings
 from tests.bench.client import BenchError
+from worker.weights import Weights
 
 GGUF = "PUNA_BENCH_GGUF"
 """Names a chat model's file. Without it the default model of the configured catalog is measured."""

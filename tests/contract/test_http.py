@@ -40,7 +40,7 @@ def test_an_unknown_route(method: str, path: str, api: Api) -> None:
         ("PUT", CHAT, "POST"),
         ("DELETE", CHAT, "POST"),
         ("POST", "/v1/models", "GET"),
-        ("DELETE", "/v1/models/fake", "GET"),
+        ("PATCH", "/v1/models/fake", "GET"),
         ("POST", "/healthz", "GET"),
     ],
 )

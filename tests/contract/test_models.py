@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.contract.conftest import Api, refused
+from tests.harness import add_model
 
 pytestmark = pytest.mark.redis
 
@@ -73,3 +74,13 @@ def test_an_unknown_model(name: str, completed: str, api: Api) -> None:
 @pytest.mark.parametrize("name", ["a%20b", "a/b/c/d", "fake%40sha256:00", "%2E%2E/etc", "fake:", "%00", "fake/"])
 def test_a_malformed_name(name: str, api: Api) -> None:
     assert refused(api.client.get(f"/v1/models/{name}"), 400, param="model", code=None) == "invalid model name"
+
+
+def test_a_model_is_deleted(api: Api) -> None:
+    add_model(api.stack.catalog, "someone/gone:q8")
+    answer = api.client.delete("/v1/models/SOMEONE/gone:Q8")
+    assert answer.json() == {"id": "SOMEONE/gone:Q8", "object": "model", "deleted": True}
+    again = api.client.delete("/v1/models/someone/gone:q8")
+    assert refused(again, 404, param="model", code="model_not_found", type="not_found_error")
+    assert refused(api.client.delete("/v1/models/a/b/c/d"), 400, param="model", code=None) == "invalid model name"
+    assert {model["id"] for model in api.client.get("/v1/models").json()["data"]} == IDS

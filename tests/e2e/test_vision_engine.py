@@ -14,7 +14,6 @@ from infra.seeds.projector import SHADES, build
 from shared.catalog.catalog import Catalog
 from shared.catalog.directory import DirectoryStore
 from shared.catalog.manifest import PROJECTOR
-from shared.catalog.weights import Weights as Disk
 from shared.errors import InvalidRequest
 from shared.frames import Delta
 from shared.images.check import checked
@@ -24,6 +23,7 @@ from tests.pictures import COLOURS, asks, part, picture
 from tests.pictures import data_url as url_of
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import Weights
+from worker.weights import Weights as Disk
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 

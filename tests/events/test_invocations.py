@@ -171,3 +171,30 @@ def test_each_invocation_leaves_one_line(behind: Stack) -> None:
 def test_nothing_is_left_behind(behind: Stack, inference: Instance) -> None:
     assert inference(event("rest_chat"))["statusCode"] == 200
     assert behind.residue() == {}
+
+
+def test_lines_come_as_text(inference: Instance) -> None:
+    """API Gateway would hand on base64 as it is."""
+    sent = event("rest_chat")
+    body = {"model": "fake", "messages": [{"role": "user", "content": "Hi"}], "options": {"num_predict": 2}}
+    sent |= {"path": "/api/chat", "resource": "/api/chat", "body": json.dumps(body)}
+    answer = inference(sent)
+    assert answer["statusCode"] == 200, answer
+    assert headers_of(answer)["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer["body"].splitlines()]
+    assert "".join(line["message"]["content"] for line in lines) == "0 1 "
+    assert lines[-1]["done"]
+
+
+def test_models_are_managed(catalog: Instance) -> None:
+    def call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        sent = event("rest_chat") | {"httpMethod": method, "path": path, "resource": path}
+        return catalog(sent | {"body": json.dumps(body) if body else None})
+
+    assert call("POST", "/api/copy", {"source": "fake", "destination": "again"})["statusCode"] == 200
+    made = call("POST", "/api/create", {"model": "again", "from": "again", "system": "Be kind."})
+    assert json.loads(made["body"].splitlines()[-1]) == {"status": "success"}
+    assert json.loads(call("POST", "/api/show", {"model": "again"})["body"])["system"] == "Be kind."
+    refusal = call("POST", "/api/show", {"model": "nobody"})
+    assert (refusal["statusCode"], body_of(refusal)) == (404, {"error": "model 'nobody' not found"})
+    assert call("DELETE", "/api/delete", {"model": "again"})["statusCode"] == 200

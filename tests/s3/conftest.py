@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -53,7 +53,7 @@ def _command(folder: Path, ports: list[int]) -> list[str]:
         "master.volumeSizeLimitMB": 64,
         "volume.port": volume,
         "volume.port.grpc": volume_grpc,
-        "volume.max": 20,
+        "volume.max": 100,
         "filer.port": filer,
         "filer.port.grpc": filer_grpc,
         "filer.localSocket": folder / "filer.sock",
@@ -83,10 +83,10 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     pytest.fail(f"the S3 server did not start:\n{log.read_text(errors='replace')[-3000:]}")
 
 
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The server's endpoint, started once. It is killed: its own shutdown takes 25 s."""
-    folder = tmp_path_factory.mktemp("seaweed")
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A server's endpoint. It is killed at the end: its own shutdown takes 25 s."""
+    folder.mkdir(parents=True, exist_ok=True)
     ports = _free_ports(8)
     log = folder / "weed.log"
     with log.open("wb") as output:
@@ -100,6 +100,13 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.kill()
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server's endpoint, started once."""
+    with server(tmp_path_factory.mktemp("seaweed")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from shared.catalog.manifest import CONFIG, MODEL, Layer, blob_key, build_manife
 from shared.catalog.names import ModelName
 from shared.catalog.s3 import S3Store
 from shared.catalog.store import Conflict, Store, open_store
-from shared.catalog.weights import Weights
 from shared.errors import ServiceUnavailable
 from shared.settings import Settings
+from worker.weights import Weights
 
 
 @pytest.fixture

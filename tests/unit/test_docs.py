@@ -26,7 +26,7 @@ def test_every_setting_is_documented(item) -> None:  # type: ignore[no-untyped-d
     (row,) = [line for line in SETTINGS.splitlines() if line.startswith(f"| `{item.metadata['env']}` |")]
     assert item.metadata["help"] in row
     if isinstance(item.default, (int, float)):
-        assert f"`{item.default:.9g}`" in row
+        assert f"`{item.default:.15g}`" in row
 
 
 def test_no_documented_setting_is_gone() -> None:

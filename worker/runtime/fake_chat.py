@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.runtime.fake_http import Connection
-from worker.runtime.fake_plan import Plan
+from worker.runtime.fake_plan import Knobs, Plan
 
 BURST = 32
 """Tokens without a delay between two turns of the event loop: about 0.2 ms."""
@@ -89,7 +89,7 @@ async def _tokens(connection: Connection, plan: Plan, stats: Stats, crash: Calla
     writers = [_writer(connection, plan, index) for index in range(plan.choices)]
     for k in range(plan.count + 1):
         if k in accidents:
-            return await _accident(connection, plan, k, crash)
+            return await accident(connection, knobs, k, crash)
         if k == plan.count:
             break
         if knobs.rate:
@@ -102,13 +102,14 @@ async def _tokens(connection: Connection, plan: Plan, stats: Stats, crash: Calla
     return True
 
 
-async def _accident(connection: Connection, plan: Plan, k: int, crash: Callable[[], None]) -> bool:
+async def accident(connection: Connection, knobs: Knobs, k: int, crash: Callable[[], None]) -> bool:
+    """What the knobs have in store for the k-th token. The answer does not go on."""
     await connection.drain()
-    if k == plan.knobs.error_after:
+    if k == knobs.error_after:
         connection.send_event({"error": {"code": 500, "message": "told to fail", "type": "server_error"}})
         connection.end_events()
         await connection.drain()
-    elif k == plan.knobs.crash_after:
+    elif k == knobs.crash_after:
         await asyncio.sleep(0)  # a loop that gathers its writes sends them now
         crash()
     else:
@@ -125,13 +126,13 @@ def _writer(connection: Connection, plan: Plan, index: int) -> Callable[[int], N
         piece = plan.pieces[k] if plan.pieces else token(k)
         choice: dict[str, Any] = {"finish_reason": None, "index": index, "delta": {"content": piece}}
         if plan.alternatives:
-            choice["logprobs"] = {"content": [_entry(piece, plan.alternatives)]}
+            choice["logprobs"] = {"content": [entry(piece, plan.alternatives)]}
         connection.send_event(chunk([choice]))
 
     return event
 
 
-def _entry(piece: str, alternatives: int) -> dict[str, Any]:
+def entry(piece: str, alternatives: int) -> dict[str, Any]:
     """Log probabilities in llama.cpp's form: the token itself, and made-up others."""
     tokens = [piece, *(f"{piece}{i}" for i in range(1, alternatives))]
     entries = [

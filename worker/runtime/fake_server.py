@@ -1,22 +1,19 @@
 """The fake engine as a server in the caller's event loop, with the routes of llama.cpp's.
 
-Prompt tokens are the words of all messages, in chats and for `/tokenize`. `GET /fake/stats` gives counters.
+A chat's prompt tokens are the words of all messages, a text's its bytes. `GET /fake/stats` gives counters.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import Any
 
 import orjson
 
 from worker.runtime.fake_chat import Stats, answer_events, answer_whole
-from worker.runtime.fake_chat import token as token_text
 from worker.runtime.fake_http import Connection
-from worker.runtime.fake_plan import Knobs, Plan, prompt_of
-
-VOCABULARY = 50_000
-"""Tokens that the fake model knows."""
+from worker.runtime.fake_plan import Knobs, Plan
+from worker.runtime.fake_text import TextPlan, complete, embeddings, look, tokens_of
 
 
 class FakeEngineServer:
@@ -73,12 +70,8 @@ class FakeEngineServer:
     async def _handle(self, connection: Connection, method: str, path: str, body: bytes) -> None:
         if (method, path) == ("POST", "/v1/chat/completions"):
             await self._chat(connection, body)
-        elif (method, path) == ("POST", "/apply-template"):
-            connection.send_json(200, {"prompt": prompt_of(orjson.loads(body))})
-        elif (method, path) == ("POST", "/tokenize"):
-            connection.send_json(200, {"tokens": list(range(len(orjson.loads(body)["content"].split())))})
-        elif (method, path) == ("POST", "/detokenize"):
-            connection.send_json(*_detokenized(body))
+        elif method == "POST":
+            await self._post(connection, path, body)
         elif answer := self._look(method, path):
             connection.send_json(*answer)
         else:
@@ -102,10 +95,51 @@ class FakeEngineServer:
         }
         return (200, answers[path]) if path in answers else None
 
+    async def _post(self, connection: Connection, path: str, body: bytes) -> None:
+        """The routes of text."""
+        if self._loading(connection):
+            return
+        try:
+            asked = orjson.loads(body)
+            if path == "/completion":
+                await self._complete(connection, TextPlan.of(asked, self._knobs))
+            elif path == "/v1/embeddings":
+                self._embed(connection, asked)
+            elif (told := look(path, asked)) is not None:
+                connection.send_json(200, told)
+            else:
+                connection.send_json(404, _error(404, "File Not Found", "not_found_error"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            status = 500 if path == "/detokenize" else 400  # as llama.cpp does
+            connection.send_json(status, _error(status, f"invalid tokens: {error!r}", "invalid_request_error"))
+
+    async def _complete(self, connection: Connection, plan: TextPlan) -> None:
+        self.stats.requests += 1
+        if plan.prompt_tokens > self._context:
+            connection.send_json(400, _too_long(plan.prompt_tokens, self._context))
+            return
+        await self._in_slot(lambda: complete(connection, plan, self.stats, self._crash))
+
+    def _embed(self, connection: Connection, asked: dict[str, Any]) -> None:
+        self.stats.requests += 1
+        given = asked["input"]
+        inputs = [tokens_of(each) for each in (given if isinstance(given, list) else [given])]
+        longest = max(len(each) for each in inputs)
+        if longest > self._context:
+            connection.send_json(400, _too_long(longest, self._context))
+            return
+        connection.send_json(200, embeddings(inputs, as_base64=asked.get("encoding_format") == "base64"))
+
+    def _loading(self, connection: Connection) -> bool:
+        """Whether a request came before the model is there; it is refused then."""
+        loading = asyncio.get_running_loop().time() < self._healthy_at
+        if loading:
+            connection.send_json(503, _error(503, "Loading model", "unavailable_error"))
+        return loading
+
     async def _chat(self, connection: Connection, body: bytes) -> None:
         self.stats.requests += 1
-        if asyncio.get_running_loop().time() < self._healthy_at:
-            connection.send_json(503, _error(503, "Loading model", "unavailable_error"))
+        if self._loading(connection):
             return
         try:
             plan = Plan.of(orjson.loads(body), self._knobs)
@@ -118,9 +152,15 @@ class FakeEngineServer:
         if plan.prompt_tokens > self._context:
             connection.send_json(400, _too_long(plan.prompt_tokens, self._context))
             return
-        await self._generate(connection, plan)
+        await self._in_slot(lambda: self._answer(connection, plan))
 
-    async def _generate(self, connection: Connection, plan: Plan) -> None:
+    async def _answer(self, connection: Connection, plan: Plan) -> None:
+        if plan.stream:
+            await answer_events(connection, plan, self.stats, self._crash)
+        else:
+            await answer_whole(connection, plan, self.stats)
+
+    async def _in_slot(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stats = self.stats
         stats.waiting += 1
         try:
@@ -133,10 +173,7 @@ class FakeEngineServer:
         stats.active += 1
         stats.most_active = max(stats.most_active, stats.active)
         try:
-            if plan.stream:
-                await answer_events(connection, plan, stats, self._crash)
-            else:
-                await answer_whole(connection, plan, stats)
+            await work()
             stats.completed += 1
         except asyncio.CancelledError:
             stats.aborted += 1
@@ -144,14 +181,6 @@ class FakeEngineServer:
         finally:
             stats.active -= 1
             self._slots.release()
-
-
-def _detokenized(body: bytes) -> tuple[int, dict[str, Any]]:
-    """The k-th token is `k `. Like llama.cpp, it fails for one that is not in the vocabulary."""
-    tokens = orjson.loads(body)["tokens"]
-    if any(token >= VOCABULARY for token in tokens):
-        return 500, _error(500, "vector", "server_error")
-    return 200, {"content": "".join(map(token_text, tokens))}
 
 
 def _error(code: int, message: str, kind: str, **more: int) -> dict[str, Any]:

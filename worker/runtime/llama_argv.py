@@ -24,6 +24,8 @@ class Weights:
     mmproj: Path | None = None
     template: Path | None = None
     """A Jinja chat template that replaces the model's own."""
+    lora: Path | None = None
+    """An adapter, applied as a whole."""
     embedding: bool = False
     """The engine is to embed and does nothing else."""
 
@@ -65,6 +67,7 @@ def fingerprint(settings: Settings, weights: Weights, extra: Sequence[str] = ())
         str(settings.gpu_layers),
         weights.template.read_text() if weights.template else "",
         weights.mmproj.name if weights.mmproj else "",
+        *([weights.lora.name] if weights.lora else []),
         *extra,
     ]
     return "fp_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
@@ -79,6 +82,7 @@ def _options(settings: Settings, weights: Weights) -> list[str]:
         "--threads": threads(settings),
         "--gpu-layers": settings.gpu_layers,
         "--mmproj": weights.mmproj,
+        "--lora": weights.lora,
         "--chat-template-file": weights.template,
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]

@@ -36,6 +36,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--gpu-layers", type=int, default=-1)
     parser.add_argument("--mmproj", type=Path)
+    parser.add_argument("--lora", type=Path, help="an adapter")
     parser.add_argument("--chat-template-file", type=Path)
     parser.add_argument("--embedding", action="store_true", help="embed, and nothing else")
     parser.add_argument("--batch-size", type=int, help="tokens per step, at most")
@@ -69,6 +70,10 @@ def params_of(options: argparse.Namespace) -> Any:
     params.endpoint_metrics = True
     if options.mmproj:
         params.mmproj.path = str(options.mmproj)
+    if options.lora:
+        adapter = xllamacpp.CommonAdapterLoraInfo()
+        adapter.path, adapter.scale = str(options.lora), 1.0
+        params.lora_adapters = [adapter]
     if options.chat_template_file:
         params.chat_template = options.chat_template_file.read_text()
     return params

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from infra.cli import chat, doctor, ps, text
+from infra.cli import chat, doctor, text, workers
 from infra.cli.client import Status, Text, events
 from infra.cli.main import app, main
 from infra.cli.place import CommandError
@@ -61,7 +61,10 @@ def test_help_is_fast_and_names_every_command() -> None:
     )
     # 0.4 s on an idle machine; this one may be busy.
     assert time.monotonic() - began < 5
-    for name in ("serve", "worker", "list", "show", "ps", "run", "doctor", "version"):
+    for name in (
+        *("serve", "worker", "list", "show", "ps", "run", "doctor", "version"),
+        *("pull", "push", "create", "cp", "rm", "workers"),
+    ):
         assert f" {name} " in answer.stdout
 
 
@@ -78,21 +81,11 @@ def test_version() -> None:
     assert invoke("version").stdout.strip() == "0.1.0"
 
 
-def test_list_and_show(home: Path) -> None:
-    assert invoke("list").stdout.split() == ["NAME", "ID", "SIZE", "MODIFIED"]
-    put_model("tiny:1b")
-    line = invoke("list").stdout.splitlines()[1].split()
-    assert line[0] == "tiny:1b"
-    assert len(line[1]) == 12
-    shown = invoke("show", "tiny:1b").stdout
-    for fact in ("llama", "134.52M", "Q4_1", "sha256:", "model"):
-        assert fact in shown
-
-
 def test_a_known_error_is_one_line(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     for words, expected in (
-        (["show", "absent"], "model 'absent' not found"),
-        (["ps"], "no stack runs on"),
+        (["ps"], "no server at http://127.0.0.1:9"),
+        (["create", "m", "-f", "/absent"], "no Modelfile can be read at /absent"),
+        (["workers"], "no stack runs on"),
         (["worker"], "no stack runs on"),
         (["run", "m", "hello"], "no server at http://127.0.0.1:9"),
     ):
@@ -117,9 +110,9 @@ def test_a_wrong_setting_is_one_line(home: Path, monkeypatch: pytest.MonkeyPatch
     assert capsys.readouterr().err.startswith("puna: PUNA_PORT='many'")
 
 
-def test_ps_shows_what_workers_say() -> None:
+def test_workers_says_what_they_say() -> None:
     word = {"name": "w1", "model": "m:1", "state": "ready", "slots": 4, "running": 2, "started": 100.0}
-    table = text.table(ps.HEAD, ps.rows([word], now=100.0 + 7200)).splitlines()
+    table = text.table(workers.HEAD, workers.rows([word], now=100.0 + 7200)).splitlines()
     assert table[1].split() == ["m:1", "w1", "ready", "2/4", "2", "hours"]
 
 

@@ -15,7 +15,7 @@ WEIGHTS = Weights(Path("model.gguf"), "ab" * 32)
 
 
 def test_the_host_understands_its_command_line() -> None:
-    weights = replace(WEIGHTS, mmproj=Path("p.gguf"), template=Path("t.jinja"))
+    weights = replace(WEIGHTS, mmproj=Path("p.gguf"), template=Path("t.jinja"), lora=Path("l.gguf"))
     argv = command(SETTINGS, weights)
     assert argv[:3] == [sys.executable, "-m", "worker.runtime.llama_host"]
     options = vars(llama_host.parse(argv[3:]))
@@ -26,6 +26,7 @@ def test_the_host_understands_its_command_line() -> None:
         "threads": 3,
         "gpu_layers": 7,
         "mmproj": Path("p.gguf"),
+        "lora": Path("l.gguf"),
         "chat_template_file": Path("t.jinja"),
         "embedding": False,
         "batch_size": None,

@@ -1,4 +1,4 @@
-"""`puna ps`: what each live worker says of itself."""
+"""`puna workers`: what each live worker says of itself."""
 
 import time
 from typing import Any
@@ -20,7 +20,7 @@ def rows(workers: list[dict[str, Any]], now: float) -> list[tuple[str, ...]]:
     """One line per worker; `started` and `now` are Unix seconds."""
     return [
         (
-            str(word.get("model", "?")),
+            str(word.get("model") or "(catalog)"),
             str(word.get("name", "?")),
             str(word.get("state", "?")),
             f"{word.get('running', 0)}/{word.get('slots', 0)}",

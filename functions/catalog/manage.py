@@ -1,0 +1,164 @@
+"""Ollama's routes about models that are there: version, tags, show, copy, delete, ps."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from functions.authenticate import authenticate
+from functions.body import read_body
+from functions.inference.endpoint import body_of
+from functions.services import Services
+from shared import keys
+from shared.catalog import change, show
+from shared.catalog.parameters import check_parameters
+from shared.errors import InvalidRequest, ModelNotFound, PunaError, ServiceUnavailable
+from shared.redis import UNREACHABLE
+from shared.schema.body import Body, parse_json, validate
+
+router = APIRouter()
+
+FOREVER: Final = "9999-12-31T23:59:59Z"
+"""When a model is unloaded that stays as long as its worker."""
+
+
+class ShowRequest(Body):
+    model: str = ""
+    name: str = ""
+    verbose: bool = False
+    system: str = ""
+    options: dict[str, Any] | None = None
+
+
+class CopyRequest(Body):
+    source: str = ""
+    destination: str = ""
+
+
+class DeleteRequest(Body):
+    model: str = ""
+    name: str = ""
+
+
+@cache
+def installed() -> str:
+    """Our own version. A function's package may be without its metadata."""
+    try:
+        return version("puna")
+    except PackageNotFoundError:
+        return "0.0.0"
+
+
+@router.head("/api/version", include_in_schema=False)
+@router.get("/api/version", summary="Version, in Ollama's protocol")
+async def tell_version() -> dict[str, Any]:
+    """The version of the server."""
+    return {"version": installed()}
+
+
+@router.head("/api/tags", include_in_schema=False)
+@router.get("/api/tags", summary="List models, in Ollama's protocol")
+async def tags(request: Request) -> dict[str, Any]:
+    """Every model of the catalog, the newest first."""
+    authenticate(request)
+    services: Services = request.app.state.services.get()
+    return {"models": [show.entry(model) for model in await services.catalog.list()]}
+
+
+@router.post("/api/show", openapi_extra=body_of(ShowRequest), summary="Show a model")
+async def show_model(request: Request) -> dict[str, Any]:
+    """What is known of a model, with what its weights say of themselves."""
+    authenticate(request)
+    services: Services = request.app.state.services.get()
+    asked = validate(ShowRequest, await body(request), {})
+    name = named(asked.model or asked.name)
+    model = await services.catalog.resolve(name)
+    options = check_parameters(asked.options or {})
+    return await asyncio.to_thread(
+        lambda: show.show(services.store, model, verbose=asked.verbose, system=asked.system, options=options)
+    )
+
+
+@router.post("/api/copy", openapi_extra=body_of(CopyRequest), summary="Copy a model")
+async def copy(request: Request) -> Response:
+    """Give a model another name. A name that exists is overwritten."""
+    authenticate(request)
+    services: Services = request.app.state.services.get()
+    asked = validate(CopyRequest, await body(request), {})
+    await asyncio.to_thread(change.copy, services.store, asked.source, asked.destination)
+    services.catalog.forget()
+    return Response()
+
+
+@router.delete("/api/delete", openapi_extra=body_of(DeleteRequest), summary="Delete a model, in Ollama's protocol")
+async def delete(request: Request) -> Response:
+    """Remove a name."""
+    authenticate(request)
+    services: Services = request.app.state.services.get()
+    asked = validate(DeleteRequest, await body(request), {})
+    await asyncio.to_thread(change.delete, services.store, named(asked.model or asked.name))
+    services.catalog.forget()
+    return Response()
+
+
+@router.get("/api/ps", summary="List loaded models")
+async def ps(request: Request) -> dict[str, Any]:
+    """What workers have loaded. A model stays loaded as long as a worker serves it."""
+    authenticate(request)
+    services: Services = request.app.state.services.get()
+    loaded: dict[str, dict[str, Any]] = {}
+    for record in await _workers(services):
+        new = record.get("state") == "ready" and record.get("model") not in (*loaded, "")
+        if new and (found := await _loaded(services, record)):
+            loaded[record["model"]] = found
+    return {"models": list(loaded.values())}
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """The JSON object of a request. Raises InvalidRequest or PayloadTooLarge."""
+    services: Services = request.app.state.services.get()
+    raw = await read_body(request, services.settings.max_body)
+    if not raw.strip():
+        raise InvalidRequest("missing request body", code="invalid_json")
+    return parse_json(raw)
+
+
+def named(model: str) -> str:
+    """A name that is there. Raises InvalidRequest."""
+    if not model:
+        raise InvalidRequest("model is required", param="model", code="missing_required_parameter")
+    return model
+
+
+async def _workers(services: Services) -> list[Mapping[str, Any]]:
+    """What each live worker says of itself."""
+    try:
+        names: Any = await services.redis.zrangebyscore(keys.WORKERS, time.time() * 1000, "+inf")
+        words = await services.redis.mget([keys.worker(name.decode()) for name in sorted(names)]) if names else []
+    except UNREACHABLE:
+        raise ServiceUnavailable("the queue cannot be reached; try again", retry_after_s=2) from None
+    return [orjson.loads(word) for word in words if word]
+
+
+async def _loaded(services: Services, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A line of `/api/ps`; None for a model that has left the catalog."""
+    try:
+        model = await services.catalog.resolve(str(record["model"]))
+    except (ModelNotFound, PunaError):
+        return None
+    size = record.get("size") or model.manifest.size
+    return {
+        "name": model.id,
+        "model": model.id,
+        "size": size,
+        "digest": model.manifest.digest,
+        "details": show.details(model),
+        "expires_at": record.get("expires_at") or FOREVER,
+        "size_vram": record.get("size_vram") or 0,
+        "context_length": record.get("context") or services.settings.context,
+    }

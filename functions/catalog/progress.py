@@ -1,0 +1,39 @@
+"""Work on the catalog that tells how far it is: each line as it comes, or the last one alone."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, TypeAlias
+
+from fastapi import Request, Response
+
+from functions.inference.endpoint import whole
+from functions.inference.sse import Chunks
+from functions.native.lines import LineStream, line
+
+Steps: TypeAlias = Callable[[], AsyncGenerator[dict[str, Any], None]]
+
+
+async def told(request: Request, work: Steps, *, stream: bool) -> Response:
+    """The answer of a route whose work yields its progress. A client that leaves stops it."""
+    if stream:
+        return LineStream(lambda: _lines(work))
+    return await whole(request, _last(work))
+
+
+@asynccontextmanager
+async def _lines(work: Steps) -> AsyncGenerator[Chunks, None]:
+    async with aclosing(work()) as steps:
+
+        async def lines() -> AsyncGenerator[bytes, None]:
+            async for step in steps:
+                yield line(step)
+
+        yield lines()
+
+
+async def _last(work: Steps) -> dict[str, Any]:
+    last: dict[str, Any] = {}
+    async with aclosing(work()) as steps:
+        async for step in steps:
+            last = step
+    return last

@@ -1,0 +1,112 @@
+"""`puna pull`, `puna push` and `puna create`: what takes its time, with its progress."""
+
+import hashlib
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from infra.cli.native import Api
+from infra.cli.place import CommandError
+from infra.cli.progress import follow
+from shared.catalog.modelfile import Modelfile, parse
+
+_CHUNK: Final = 8 << 20
+
+_WEIGHTS: Final = ("*.gguf", "*/*.gguf")
+"""What is looked for in a folder."""
+
+
+def pull(name: str, *, insecure: bool = False) -> None:
+    with Api() as api:
+        follow(api.lines("/api/pull", {"model": name, "insecure": insecure}))
+
+
+def push(name: str, *, insecure: bool = False) -> None:
+    with Api() as api:
+        follow(api.lines("/api/push", {"model": name, "insecure": insecure}))
+
+
+def create(name: str, file: str, *, quantize: str = "") -> None:
+    """Make a model of a Modelfile, `-` for standard input; local files are uploaded first."""
+    if file == "-":
+        modelfile, folder = parse(sys.stdin.buffer.read()), Path.cwd()
+    else:
+        path = Path(file)
+        try:
+            modelfile, folder = parse(path.read_bytes()), path.absolute().parent
+        except OSError as error:
+            raise CommandError(f"no Modelfile can be read at {file}: {error.strerror}") from None
+    body = {"model": name, **modelfile.request(), **({"quantize": quantize} if quantize else {})}
+    with Api() as api:
+        follow(_create(api, body, modelfile, folder))
+
+
+def _create(api: Api, body: dict[str, Any], modelfile: Modelfile, folder: Path) -> Iterator[dict[str, Any]]:
+    if modelfile.all("draft"):
+        raise CommandError("DRAFT is not supported")
+    files: dict[str, str] = {}
+    for source in modelfile.all("from"):
+        paths = local(source, folder)
+        if not paths:
+            body["from"] = source
+        for path in paths:
+            files[path.name] = yield from _uploaded(api, path)
+    if files:
+        body["files"] = files
+    for source in modelfile.all("adapter")[-1:]:
+        paths = local(source, folder)
+        if not paths:
+            raise CommandError(f"ADAPTER {source}: there is no such file")
+        body["adapters"] = {}
+        for path in paths:
+            body["adapters"][path.name] = yield from _uploaded(api, path)
+    yield from api.lines("/api/create", body)
+
+
+def local(source: str, folder: Path) -> Sequence[Path]:
+    """The files that a FROM or ADAPTER names, relative to the Modelfile's folder; none when it is a model's name.
+
+    Raises CommandError for a path that leads nowhere, and for a folder without a GGUF file or with one that lies
+    outside.
+    """
+    path = Path(folder, Path(source).expanduser())
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted({each for pattern in _WEIGHTS for each in path.glob(pattern)})
+        if not found:
+            raise CommandError(
+                f"{source} holds no GGUF file; convert it with llama.cpp's `convert_hf_to_gguf.py` first"
+            )
+        if any(not each.resolve().is_relative_to(path.resolve()) for each in found):
+            raise CommandError(f"{source} holds a link that leads out of it")
+        return found
+    if source.startswith((".", "/", "~")) or source.lower().endswith((".gguf", ".safetensors")):
+        raise CommandError(f"{source}: there is no such file")
+    return []
+
+
+def _uploaded(api: Api, path: Path) -> Generator[dict[str, Any], None, str]:
+    """Progress of an upload; returns the digest."""
+    digest = ""
+    total = path.stat().st_size
+    for done, found in _hashed(path):
+        digest = found
+        yield {"status": f"hashing {path.name}", "digest": f"hash {path}", "total": total, "completed": done}
+    if not api.has_blob(digest):
+        status = f"copying {digest[7:19]}"
+        for sent in api.upload(digest, path):
+            yield {"status": status, "digest": digest, "total": total, "completed": sent}
+    return digest
+
+
+def _hashed(path: Path) -> Iterator[tuple[int, str]]:
+    """(bytes so far, the digest once all are read)."""
+    found, done = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK):
+            found.update(piece)
+            done += len(piece)
+            yield done, ""
+    yield done, f"sha256:{found.hexdigest()}"

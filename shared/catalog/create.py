@@ -1,0 +1,189 @@
+"""A new model from another one or from files, with the layers and the digests that Ollama gives it.
+
+    base's layers, or those of the files → adapter → template → system → licenses → parameters → messages
+
+Layers of the base are shared, each with the base's name as its origin. What the request sets replaces the base's layer;
+parameters are merged name by name; licenses are added. Config: the base's, or what the weights say of themselves.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import orjson
+
+from shared.catalog.capabilities import capabilities
+from shared.catalog.change import Stored, find, write
+from shared.catalog.encode import CONFIG_KEYS
+from shared.catalog.manifest import (
+    ADAPTER,
+    CONFIG,
+    LICENSE,
+    MESSAGES,
+    MODEL,
+    PARAMS,
+    PROMPT,
+    SYSTEM,
+    TEMPLATE,
+    InvalidManifest,
+    Layer,
+    Manifest,
+    blob_key,
+    build_manifest,
+    encode_config,
+    encode_messages,
+    encode_params,
+)
+from shared.catalog.names import ModelName
+from shared.catalog.parts import Part, check_parts, part_of
+from shared.catalog.store import Store
+from shared.errors import ModelNotFound
+from shared.schema.create import CreateRequest
+
+Progress: TypeAlias = dict[str, Any]
+"""`{"status"}`, and for a transfer `digest`, `total` and `completed` (bytes)."""
+
+
+class Draft:
+    """A model in the making: layers in their order, the texts among them, and the config."""
+
+    def __init__(self, layers: Sequence[Layer], config: Mapping[str, Any]) -> None:
+        self.layers = list(layers)
+        self.config = {key: value for key, value in config.items() if key in CONFIG_KEYS}
+        self.texts: dict[str, bytes] = {}
+        """Content of new layers, by digest."""
+
+    def drop(self, *media_types: str) -> None:
+        self.layers = [layer for layer in self.layers if layer.media_type not in media_types]
+
+    def add(self, media_type: str, data: bytes) -> None:
+        layer = Layer.of(media_type, data)
+        self.texts[layer.digest] = data
+        self.layers.append(layer)
+
+    def put(self, part: Part) -> None:
+        """A file's layer, and its architecture among the families."""
+        self.layers.append(part.layer)
+        families = list(self.config.get("model_families") or ())
+        self.config["model_families"] = [*families, part.header.architecture]
+
+    def manifest(self) -> Manifest:
+        """With the config among the texts."""
+        config = Layer.of(CONFIG, data := encode_config(self.config))
+        self.texts[config.digest] = data
+        return build_manifest(config, self.layers)
+
+
+def create(store: Store, asked: CreateRequest) -> Iterator[Progress]:
+    """Make a model, line by line of progress; the last is `success`.
+
+    Raises InvalidRequest, UnsupportedParameter, ModelNotFound, Conflict, InvalidManifest or ServiceUnavailable.
+    """
+    name = ModelName.parse(asked.model)
+    base = ModelName.parse(asked.source) if asked.source else None
+    parts: list[Part] = []
+    for file, digest in (*(asked.files or {}).items(), *(asked.adapters or {}).items()):
+        yield {"status": "parsing GGUF"}
+        parts.append(part_of(store, file, digest))
+    check_parts(asked, parts)
+    new: dict[str, bool] = {}
+
+    def make(state: Stored) -> Manifest:
+        at = state if base is None or base.folded == name.folded else find(store, base)
+        draft = _draft(store, asked, at, parts)
+        manifest = draft.manifest()
+        for digest, data in draft.texts.items():
+            if digest not in new:
+                new[digest] = store.head(blob_key(digest)) is None
+                # Written even when it is there: that makes it young, and what is young is not collected as garbage.
+                store.put(blob_key(digest), data)
+        return manifest
+
+    made = write(store, name, make)
+    for layer in made.layers if made else ():
+        what = "creating new layer" if new.get(layer.digest) else "using existing layer"
+        yield {"status": f"{what} {layer.digest}"}
+    yield {"status": "writing manifest"}
+    yield {"status": "success"}
+
+
+def _draft(store: Store, asked: CreateRequest, base: Stored, parts: Sequence[Part]) -> Draft:
+    draft = _from_base(store, base, asked.source) if asked.source else _from_files(parts)
+    for part in sorted(parts, key=lambda part: part.layer.media_type == ADAPTER):
+        if part.layer.media_type != MODEL:
+            draft.drop(part.layer.media_type)
+            draft.put(part)
+    if asked.template:
+        draft.drop(TEMPLATE, PROMPT)
+        draft.add(TEMPLATE, asked.template.encode())
+    if asked.system:
+        draft.drop(SYSTEM)
+        draft.add(SYSTEM, asked.system.encode())
+    for text in asked.licenses:
+        draft.add(LICENSE, text.encode())
+    if asked.parameters:
+        merged = {**_parameters(store, draft), **asked.parameters}
+        draft.drop(PARAMS)
+        draft.add(PARAMS, encode_params(merged))
+    if asked.said:
+        draft.drop(MESSAGES)
+        draft.add(MESSAGES, encode_messages(asked.said))
+    set_ = {"renderer": asked.renderer, "parser": asked.parser, "requires": asked.requires}
+    draft.config |= {key: value for key, value in set_.items() if value}
+    _tell_capabilities(draft, parts, asked.template)
+    return draft
+
+
+def _from_base(store: Store, stored: Stored, asked: str) -> Draft:
+    if stored.found is None:
+        raise ModelNotFound(f"model '{asked}' not found", param="from")
+    manifest = Manifest.from_bytes(stored.found.data)
+    origin = stored.name.display
+    layers = [Layer(each.media_type, each.digest, each.size, origin, each.name) for each in manifest.layers]
+    return Draft(layers, _json(store, manifest.config))
+
+
+def _from_files(parts: Sequence[Part]) -> Draft:
+    (model,) = (part for part in parts if part.layer.media_type == MODEL)
+    header = model.header
+    config: dict[str, Any] = {
+        "model_format": "gguf",
+        "model_family": header.architecture,
+        "model_type": header.parameter_size,
+        "file_type": header.file_type,
+    }
+    if header.embeds:
+        # A model that embeds takes no longer input, and `dimensions` are checked before anything is queued.
+        config |= {"context_length": header.context_length, "embedding_length": header.embedding_length}
+    draft = Draft((), config)
+    draft.put(model)
+    return draft
+
+
+def _tell_capabilities(draft: Draft, parts: Sequence[Part], template: str) -> None:
+    """Say in the config what only the weights' own template tells, which a request has no time to read."""
+    model = next((part.header for part in parts if part.layer.media_type == MODEL), None)
+    if model is None or template:
+        return
+    manifest = build_manifest(Layer.of(CONFIG, b""), draft.layers)
+    found = capabilities(manifest, draft.config, model.chat_template)
+    if model.embeds:
+        found = frozenset({"embedding"})
+    if found != capabilities(manifest, draft.config, ""):
+        draft.config["capabilities"] = sorted(found)
+
+
+def _parameters(store: Store, draft: Draft) -> dict[str, Any]:
+    layer = next((layer for layer in draft.layers if layer.media_type == PARAMS), None)
+    return _json(store, layer) if layer else {}
+
+
+def _json(store: Store, layer: Layer) -> dict[str, Any]:
+    """A small JSON blob of the base. Raises InvalidManifest when it cannot be read."""
+    found = store.get(blob_key(layer.digest))
+    try:
+        value = orjson.loads(found.data) if found else None
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidManifest(f"the base model is damaged: its {layer.media_type} cannot be read", param="from")
+    return value

@@ -1,0 +1,67 @@
+"""Files that a model is made of: what each is, by its own word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shared.catalog.gguf import Gguf, NotGguf, is_gguf, read_gguf
+from shared.catalog.manifest import ADAPTER, MODEL, PROJECTOR, Layer, blob_key
+from shared.catalog.store import Store
+from shared.errors import InvalidRequest, UnsupportedParameter
+from shared.schema.create import CreateRequest
+
+_MEDIA: Final = {"model": MODEL, "projector": PROJECTOR, "adapter": ADAPTER}
+
+_OTHERS: Final = (".safetensors", ".bin", ".pth", ".json", ".jinja", "tokenizer.model")
+"""Endings of files of models in other formats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of the request that is in the catalog: its layer, and what it says of itself."""
+
+    layer: Layer
+    header: Gguf
+
+
+def part_of(store: Store, file: str, digest: str) -> Part:
+    """A file that has been uploaded. Raises InvalidRequest for one that is not there or cannot be used."""
+    key = blob_key(digest)
+    entry = store.head(key)
+    if entry is None:
+        raise InvalidRequest(f'file "{file}": {digest} is not in the catalog, upload it first', param="files")
+
+    def read(start: int, length: int) -> bytes | None:
+        return store.get_range(key, start, length)
+
+    if not is_gguf(read):
+        if file.endswith(_OTHERS):
+            raise UnsupportedParameter(
+                f'file "{file}": only GGUF files are taken; convert it with llama.cpp\'s `convert_hf_to_gguf.py` first',
+                param="files",
+            )
+        known = file.lower().endswith(".gguf")
+        raise NotGguf("supplied file was not in GGUF format" if known else "unknown type", param="files")
+    header = read_gguf(read)
+    if header.kind == "split":
+        raise UnsupportedParameter(
+            f'file "{file}" is a part of a model; join the parts with llama.cpp\'s `llama-gguf-split --merge` first',
+            param="files",
+        )
+    return Part(Layer(_MEDIA[header.kind], digest.replace("-", ":").lower(), entry.size), header)
+
+
+def check_parts(asked: CreateRequest, parts: Sequence[Part]) -> None:
+    """Raises InvalidRequest unless there is one model, from its name or its file, and one projector and adapter."""
+    split = len(asked.files or {})
+    if any(part.layer.media_type != ADAPTER for part in parts[split:]):
+        raise InvalidRequest("the file of 'adapters' is no adapter", param="adapters")
+    counts = {media: sum(part.layer.media_type == media for part in parts) for media in _MEDIA.values()}
+    if asked.source and counts[MODEL]:
+        raise InvalidRequest("'from' names a model, and 'files' has another one", param="files")
+    if not asked.source and counts[MODEL] != 1:
+        raise InvalidRequest(f"'files' must hold one model; it has {counts[MODEL]}", param="files")
+    if counts[ADAPTER] > 1:
+        raise InvalidRequest("only one adapter is currently supported", param="adapters")
+    if counts[PROJECTOR] > 1:
+        raise InvalidRequest("'files' holds several projectors; a model has one", param="files")

@@ -1,0 +1,63 @@
+"""The `puna` command about models, against the running API."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.cli.main import app
+from shared.settings import settings
+from tests.gguf_files import gguf
+from tests.harness import Stack
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def puna(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs one command; its standard output."""
+    monkeypatch.setenv("PUNA_PORT", stack.url.rpartition(":")[2])
+    settings.cache_clear()
+
+    def run(*words: str, stdin: str = "") -> str:
+        answer = CliRunner().invoke(app, words, input=stdin, catch_exceptions=False)
+        assert answer.exit_code == 0, answer.output
+        return answer.output
+
+    yield run
+    settings.cache_clear()
+
+
+def test_a_model_s_life(puna: Any, tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(gguf({"general.architecture": "llama", "llama.context_length": 2048}))
+    file = tmp_path / "Modelfile"
+    file.write_text('FROM ./model.gguf\nSYSTEM """\nBe kind.\n"""\nPARAMETER num_predict 2\nPARAMETER stop <end>\n')
+    said = puna("create", "kind", "-f", str(file)).splitlines()
+    assert said[0].startswith("hashing model.gguf")
+    assert any(line.startswith("copying ") for line in said)
+    assert said[-2:] == ["writing manifest", "success"]
+    assert not any(line.startswith("copying ") for line in puna("create", "kind", "-f", str(file)).splitlines())
+    shown = puna("show", "kind")
+    for fact in ("architecture", "llama", "context length    2048", '"<end>"', "Be kind."):
+        assert fact in shown
+    assert puna("show", "kind", "--system") == "\nBe kind.\n\n"
+    assert "PARAMETER stop <end>" in puna("show", "kind", "--modelfile")
+    assert puna("cp", "kind", "kinder").strip() == "copied 'kind' to 'kinder'"
+    names = [line.split()[0] for line in puna("list").splitlines()]
+    assert names[:1] == ["NAME"]
+    assert {"kind:latest", "kinder:latest"} <= set(names)
+    assert puna("rm", "kind", "kinder").splitlines() == ["deleted 'kind'", "deleted 'kinder'"]
+    assert "kind" not in puna("list")
+
+
+def test_a_modelfile_on_standard_input(puna: Any) -> None:
+    puna("create", "brief", "-f", "-", stdin="FROM chatter\nPARAMETER num_predict 1\n")
+    assert "num_predict" in puna("show", "brief", "--parameters")
+    puna("rm", "brief")
+
+
+def test_ps(puna: Any) -> None:
+    head, *rows = puna("ps").splitlines()
+    assert head.split() == ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
+    assert any(row.startswith("chatter:latest ") and row.endswith("Forever") for row in rows)

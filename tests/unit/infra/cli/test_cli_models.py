@@ -1,0 +1,120 @@
+"""What the commands about models make of the API's answers."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from infra.cli.models import details, list_rows, processor, ps_rows
+from infra.cli.place import CommandError
+from infra.cli.progress import follow
+from infra.cli.transfer import local
+
+MODEL: dict[str, Any] = {"name": "m:latest", "digest": "0123456789abcdef", "size": 397_000_000}
+
+
+def test_the_list() -> None:
+    line = {**MODEL, "modified_at": "1970-01-01T00:01:40.123456789Z"}
+    (row,) = list_rows([line], now=100 + 7200.5)
+    assert row == ("m:latest", "0123456789ab", "397 MB", "2 hours ago")
+
+
+def test_what_is_loaded() -> None:
+    line = {**MODEL, "size_vram": 0, "context_length": 4096}
+    rows = ps_rows(
+        [
+            {**line, "expires_at": "1970-01-01T00:06:40Z"},
+            {**line, "expires_at": "9999-12-31T23:59:59Z"},
+            {**line, "expires_at": "1970-01-01T01:00:00+01:00"},
+        ],
+        now=99.5,
+    )
+    assert rows[0] == ("m:latest", "0123456789ab", "397 MB", "100% CPU", "4096", "5 minutes from now")
+    assert [row[-1] for row in rows[1:]] == ["Forever", "Stopping..."]
+
+
+def test_where_it_lies() -> None:
+    assert [processor(100, vram) for vram in (0, 100, 52)] == ["100% CPU", "100% GPU", "48%/52% CPU/GPU"]
+
+
+def test_details() -> None:
+    told = {
+        "details": {"family": "llama", "parameter_size": "134.52M", "quantization_level": "Q4_1"},
+        "model_info": {"general.architecture": "llama", "llama.context_length": 8192},
+        "capabilities": ["completion", "tools"],
+        "parameters": 'stop                           "<a>"\ntemperature                    0.5',
+        "system": "Be kind.",
+        "license": "one\ntwo\nthree",
+    }
+    assert details(told).splitlines() == [
+        "  Model",
+        "    architecture      llama",
+        "    parameters        134.52M",
+        "    context length    8192",
+        "    quantization      Q4_1",
+        "",
+        "  Capabilities",
+        "    completion",
+        "    tools",
+        "",
+        "  Parameters",
+        '    stop           "<a>"',
+        "    temperature    0.5",
+        "",
+        "  System",
+        "    Be kind.",
+        "",
+        "  License",
+        "    one",
+        "    two",
+        "    ...",
+    ]
+
+
+LINES = [
+    {"status": "pulling manifest"},
+    {"status": "pulling 0123456789ab", "digest": "sha256:01", "total": 2_000_000, "completed": 0},
+    {"status": "pulling 0123456789ab", "digest": "sha256:01", "total": 2_000_000, "completed": 1_000_000},
+    {"status": "pulling 0123456789ab", "digest": "sha256:01", "total": 2_000_000, "completed": 2_000_000},
+    {"status": "success"},
+]
+
+
+def test_progress_without_a_terminal() -> None:
+    out = io.StringIO()
+    follow(LINES, Console(file=out))
+    assert out.getvalue().splitlines() == ["pulling manifest", "pulling 0123456789ab", "success"]
+
+
+def test_progress_on_a_terminal() -> None:
+    out = io.StringIO()
+    follow(LINES, Console(file=out, force_terminal=True, width=120))
+    text = out.getvalue()
+    assert "pulling manifest" in text
+    assert "100%" in text
+    assert "2.0/2.0 MB" in text
+    assert "B/s" in text
+    assert "success" in text
+
+
+def test_what_from_names(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.gguf").write_bytes(b"GGUF")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "model.safetensors").write_bytes(b"")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.gguf").symlink_to(tmp_path / "model.gguf")
+    assert local("./model.gguf", tmp_path) == [tmp_path / "model.gguf"]
+    assert local(str(tmp_path / "folder"), Path("/")) == [tmp_path / "folder" / "a.gguf"]
+    assert local("smollm2:135m", tmp_path) == []
+    for source, words in (
+        ("./other.gguf", "there is no such file"),
+        ("other.gguf", "there is no such file"),
+        ("./empty", "holds no GGUF file"),
+        ("./links", "leads out of it"),
+    ):
+        with pytest.raises(CommandError, match=words):
+            local(source, tmp_path)
