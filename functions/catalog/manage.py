@@ -108,7 +108,7 @@ async def delete(request: Request) -> Response:
 
 @router.get("/api/ps", summary="List loaded models")
 async def ps(request: Request) -> dict[str, Any]:
-    """What workers have loaded. A model stays loaded as long as a worker serves it."""
+    """What workers have loaded, and until when if nobody uses it."""
     authenticate(request)
     services: Services = request.app.state.services.get()
     loaded: dict[str, dict[str, Any]] = {}

@@ -5,19 +5,21 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
 from functions.body import read_body
 from functions.inference.endpoint import body_of, whole
 from functions.inference.generate import generation
-from functions.inference.prepare import Ask, Prepared, prepare_with_images
+from functions.inference.prepare import Ask, Prepared, job_of, prepare_with_images
 from functions.inference.sse import Chunks
 from functions.native.lines import LineStream
 from functions.native.objects import Objects, Piece, chat_piece, text_piece
 from functions.services import Services
 from shared import keys
-from shared.errors import InvalidRequest, ModelUnavailable, ServiceUnavailable
+from shared.catalog.catalog import CatalogModel
+from shared.errors import InvalidRequest, ServiceUnavailable
 from shared.limits import Tenant
 from shared.redis import UNREACHABLE
 from shared.schema.body import parse_json
@@ -29,13 +31,13 @@ router = APIRouter()
 
 @router.post("/api/chat", openapi_extra=body_of(NativeChat), summary="Chat, in Ollama's protocol")
 async def chat(request: Request) -> Response:
-    """Answer a conversation, in lines or, with `stream: false`, as one object. Without messages: is the model there?"""
+    """Answer a conversation, in lines or, with `stream: false`, as one object. Without messages, load the model."""
     services: Services = request.app.state.services.get()
     tenant = authenticate(request)
     with own_names():
         asked = parse_chat(parse_json(await read_body(request, services.settings.max_body)))
         if asked.loads:
-            return await _load(request, services, asked, "chat", chat_piece)
+            return await _load(request, services, tenant, asked, chat_piece)
         ask = _conversation(asked)
         job = await prepare_with_images(request, services, tenant, ask)
     return await _answer(request, services, job, tenant, chat_piece)
@@ -49,8 +51,8 @@ async def generate(request: Request) -> Response:
     with own_names():
         asked = parse_generate(parse_json(await read_body(request, services.settings.max_body)))
         if asked.loads:
-            return await _load(request, services, asked, "generate", text_piece)
-        await _check_generates(services, asked.model, "generate")
+            return await _load(request, services, tenant, asked, text_piece)
+        await _generates(services, asked.model, "generate")
         ask = await _completion(services, asked) if asked.plain else _conversation(asked)
         job = await prepare_with_images(request, services, tenant, ask)
     return await _answer(request, services, job, tenant, text_piece)
@@ -94,27 +96,37 @@ async def _whole(services: Services, job: Prepared, tenant: Tenant, objects: Obj
 
 
 async def _load(
-    request: Request, services: Services, asked: NativeChat | NativeGenerate, verb: str, piece: Piece
+    request: Request, services: Services, tenant: Tenant, asked: NativeChat | NativeGenerate, piece: Piece
 ) -> Response:
-    """A model is loaded while a worker serves it: so it is there, or it cannot be had."""
-    check_keep_alive(asked.keep_alive)
-    queue = await _check_generates(services, asked.model, verb)
-    try:
-        serving = await services.redis.zcount(keys.serving(queue), time.time() * 1000, "+inf")
-    except UNREACHABLE:
-        raise ServiceUnavailable("the queue cannot be reached; try again", retry_after_s=2) from None
-    if not serving:
-        raise ModelUnavailable(f"no worker serves the model '{asked.model}' at the moment", param="model")
+    """Load a model, or with a `keep_alive` of 0 unload it, by a job that does nothing else."""
+    kept_s = check_keep_alive(asked.keep_alive)
+    model = await _generates(services, asked.model, "chat" if isinstance(asked, NativeChat) else "generate")
+    unloads = kept_s == 0
+    spec = job_of(request, services, model, tenant, Ask("load", asked.model, {"keep_alive": kept_s}))
 
     async def told() -> dict[str, Any]:
-        return Objects(asked.model, piece).unloaded()
+        if not unloads or await _is_loaded(services, model.queue):
+            async with generation(services, spec, tenant) as events:
+                async for _ in events:
+                    pass
+        return Objects(asked.model, piece).unloaded("unload" if unloads else "load")
 
     return await whole(request, told())
 
 
-async def _check_generates(services: Services, name: str, verb: str) -> str:
-    """The queue of a model that generates. Raises ModelNotFound or InvalidRequest."""
+async def _is_loaded(services: Services, queue: str) -> bool:
+    """Whether a worker that serves a queue has its model in memory. Raises ServiceUnavailable."""
+    try:
+        names: Any = await services.redis.zrangebyscore(keys.serving(queue), time.time() * 1000, "+inf")
+        words = await services.redis.mget([keys.worker(name.decode()) for name in names]) if names else []
+    except UNREACHABLE:
+        raise ServiceUnavailable("the queue cannot be reached; try again", retry_after_s=2) from None
+    return any(orjson.loads(word).get("models") for word in words if word)
+
+
+async def _generates(services: Services, name: str, verb: str) -> CatalogModel:
+    """A model that generates. Raises ModelNotFound or InvalidRequest."""
     model = await services.catalog.resolve(name)
     if "completion" not in model.capabilities:
         raise InvalidRequest(f'"{name}" does not support {verb}', param="model")
-    return model.queue
+    return model

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.gguf_files import gguf
+from tests.harness import wait_for
 from tests.ollama.conftest import CHAT
 
 pytestmark = pytest.mark.redis
@@ -112,9 +113,27 @@ def test_generate_raw(client: ollama.Client) -> None:
 
 def test_a_request_for_nothing_finds_the_model(client: ollama.Client) -> None:
     assert client.generate("chatter", "", keep_alive=-1).done_reason == "load"
+
+    def until() -> list[int | None]:
+        found = (each for each in client.ps().models if each.model == "chatter:latest")
+        return [each.expires_at and each.expires_at.year for each in found]
+
+    wait_for(lambda: until() == [9999], "it is kept for ever")
     assert client.chat("chatter").done_reason == "load"
     (part,) = client.generate("chatter", stream=True)
     assert (part.response, part.done) == ("", True)
+
+
+def test_a_request_for_nothing_unloads_and_loads(client: ollama.Client) -> None:
+    def there() -> bool:
+        return any(each.model == "chatter:latest" for each in client.ps().models)
+
+    assert client.generate("chatter", "", keep_alive=0).done_reason == "unload"
+    wait_for(lambda: not there(), "it is unloaded")
+    assert client.chat("chatter", keep_alive="0s").done_reason == "unload"
+    assert not there(), "nothing is loaded to be unloaded"
+    assert client.generate("chatter", "", keep_alive=-1).done_reason == "load"
+    wait_for(there, "it is loaded")
 
 
 def test_embed(client: ollama.Client) -> None:
@@ -218,7 +237,7 @@ def test_ps(client: ollama.Client) -> None:
     assert {"chatter:latest", "thinker:latest", "embedder:latest"} <= set(loaded)
     chatter = loaded["chatter:latest"]
     assert chatter.size is not None
-    assert int(chatter.size) > len(CHAT)
+    assert int(chatter.size) == len(CHAT), "a fake engine counts as its weights"
     assert (chatter.context_length, chatter.expires_at is not None) == (4096, True)
 
 

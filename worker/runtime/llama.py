@@ -16,6 +16,7 @@ from worker.runtime.llama_completion import completion
 from worker.runtime.llama_count import count
 from worker.runtime.llama_embedding import embed
 from worker.runtime.llama_http import EngineClient
+from worker.runtime.llama_load import load
 from worker.runtime.process import EngineProcess, Timing
 
 CONNECT_S = 5.0
@@ -23,7 +24,7 @@ CONNECT_S = 5.0
 
 Run: TypeAlias = Callable[[EngineClient, Mapping[str, Any]], AsyncGenerator[list[Event], None]]
 
-KINDS: dict[str, Run] = {"chat": chat, "completion": completion, "count": count, "embedding": embed}
+KINDS: dict[str, Run] = {"chat": chat, "completion": completion, "count": count, "embedding": embed, "load": load}
 """What an engine is asked to do, by `JobSpec.kind`."""
 
 
