@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 import httpx
 import httpx2
 import pytest
-from openai.types import Completion, CreateEmbeddingResponse, Model
+from openai.types import Completion, CreateEmbeddingResponse, Model, ModelDeleted
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.conversations import Conversation, ConversationDeletedResource
 from openai.types.responses import Response
@@ -57,6 +57,8 @@ def problems(body: Any) -> list[str]:
     kind = str(body.get("object"))
     if kind == "list":
         return _list(body)
+    if kind == "model" and "deleted" in body:
+        return _judge("deleted model", ModelDeleted, body)
     if kind not in TYPES:
         return [f"object {kind!r} is none of the SDK's"]
     return _judge(kind, TYPES[kind], _legacy(body) if kind == "text_completion" else body)
