@@ -25,12 +25,14 @@ Make: TypeAlias = Callable[[OnState], Awaitable[Engine]]
 """Bring the weights here and make an engine, not started, that tells of its states. Raises PunaError."""
 
 
+Free: TypeAlias = Callable[[], Awaitable[None]]
+"""Let go of what an engine that is gone needed."""
+
+
 class Member:
     """One model, loaded or not: the `Engine` and the `Gate` of its consumer."""
 
-    def __init__(
-        self, fleet: "Fleet", queue: str, model: str, slots: int, make: Make, free: Callable[[], None]
-    ) -> None:
+    def __init__(self, fleet: "Fleet", queue: str, model: str, slots: int, make: Make, free: Free) -> None:
         self.queue = queue
         self.model = model
         self.slots = slots
@@ -134,11 +136,9 @@ class Fleet:
         self._looking = False
         self._closed = False
 
-    def add(
-        self, queue: str, model: str, size: int, slots: int, make: Make, free: Callable[[], None] = lambda: None
-    ) -> Member:
+    def add(self, queue: str, model: str, size: int, slots: int, make: Make, free: Free | None = None) -> Member:
         """A model to be loaded when it is asked for; `size` in bytes. `free` is called when its engine is gone."""
-        member = Member(self, queue, model, slots, make, free)
+        member = Member(self, queue, model, slots, make, free or _nothing)
         self.members[queue] = member
         self.residency.sizes[queue] = size
         if not self.residency.fits(queue):
@@ -225,7 +225,7 @@ class Fleet:
         log.info("unloading %s", member.model)
         await member.stop()
         member.engine = None
-        member.free()
+        await member.free()
         self.residency.gone(member.queue)
         member.changed()
         self.look()
@@ -245,6 +245,10 @@ class Fleet:
         self.residency.bar(member.queue, barred=False)
         member.changed()
         self.look()
+
+
+async def _nothing() -> None:
+    """An engine that needs nothing of others."""
 
 
 def _gb(size: int) -> str:

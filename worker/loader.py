@@ -32,19 +32,23 @@ class Loader:
         try:
             weights = await aside(lambda: self._weights(model))
         except BaseException:
-            self.release(model)
+            await self.release(model)
             raise
         context = self._longest_input(model) if weights.embedding else self._settings.context
         engine = LlamaEngine(replace(self._settings, models=(model.id,), context=context), weights)
         engine.process.on_state(on_state)
         return engine
 
-    def release(self, model: CatalogModel) -> None:
+    async def release(self, model: CatalogModel) -> None:
         """Its engine is gone."""
+        last = []
         for layer in self._layers(model):
             self._held[layer.digest] -= 1
             if not self._held[layer.digest]:
-                self._disk.release(layer)
+                last.append(layer)
+        if last:
+            # Not here: the disk may be checking a file, and whoever lets go of one waits for that.
+            await aside(lambda: [self._disk.release(layer) for layer in last])
 
     def close(self) -> None:
         """End downloads, and let go of everything."""

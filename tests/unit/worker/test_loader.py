@@ -43,9 +43,9 @@ async def test_a_shared_file_is_held_until_the_last_engine_is_gone() -> None:
     await loader.engine(one, lambda state: None)
     await loader.engine(two, lambda state: None)
     assert len(disk.held) == 3
-    loader.release(one)
+    await loader.release(one)
     assert disk.held == {layer.digest for layer in two.manifest.layers}
-    loader.release(two)
+    await loader.release(two)
     assert disk.held == set()
 
 
