@@ -48,7 +48,11 @@ class Loader:
                 last.append(layer)
         if last:
             # Not here: the disk may be checking a file, and whoever lets go of one waits for that.
-            await aside(lambda: [self._disk.release(layer) for layer in last])
+            await aside(lambda: self._let_go(last))
+
+    def _let_go(self, layers: list[Layer]) -> None:
+        for layer in layers:
+            self._disk.release(layer)
 
     def close(self) -> None:
         """End downloads, and let go of everything."""

@@ -74,6 +74,13 @@ def test_each_model_gets_a_worker_of_its_own() -> None:
     assert first.grace_s == second.grace_s == 8.0
 
 
+def test_with_a_budget_one_worker_serves_all_models() -> None:
+    chosen = Settings.load({"PUNA_MODEL": "a,b", "PUNA_MEMORY": "6G"})
+    (worker,) = children.workers(chosen, chosen.environ(), chosen.models)
+    served = Settings.load(worker.environ)
+    assert (worker.name, served.models, served.memory) == ("worker", ("a", "b"), 6 << 30)
+
+
 def test_the_api_child_inherits_the_listening_socket_and_gets_its_drain_time() -> None:
     spec = children.api(Settings(drain_s=3.0), {}, 7)
     assert spec.command[-4:] == ("-m", "infra.local.api", "--fd", "7")
