@@ -42,8 +42,8 @@ class Answer:
     def read(self, payloads: list[bytes]) -> list[Event]:
         """The events of one network read; runs of text for one choice are one Delta.
 
-        Raises EngineFailed on an error chunk and on what is not a chunk; if events came before it, at the next read, and
-        `failed` tells until then.
+        Raises EngineFailed on an error chunk and on what is not a chunk. If events came before it, they are given, and
+        `failed` has the error, which the next read raises.
         """
         if self.failed is not None:
             raise self.failed
