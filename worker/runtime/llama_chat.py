@@ -79,6 +79,8 @@ async def _group(engine: EngineClient, plan: Plan, first: int, count: int) -> As
                 events = _called(events, readers, first)
             if events:
                 yield events
+            if answer.failed is not None:
+                raise answer.failed
     finally:
         await batches.aclose()
         await payloads.aclose()

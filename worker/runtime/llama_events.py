@@ -35,23 +35,25 @@ class Answer:
         self._first = first
         self._top = top
         self.thoughts = 0
-        self._failed: EngineFailed | None = None
+        self.failed: EngineFailed | None = None
+        """What the engine said went wrong, after all that came before it has been read."""
         self._usages: list[Mapping[str, Any]] = []
 
     def read(self, payloads: list[bytes]) -> list[Event]:
         """The events of one network read; runs of text for one choice are one Delta.
 
-        Raises EngineFailed on an error chunk and on what is not a chunk; at the next read, if events came before it.
+        Raises EngineFailed on an error chunk and on what is not a chunk. If events came before it, they are given, and
+        `failed` has the error, which the next read raises.
         """
-        if self._failed is not None:
-            raise self._failed
+        if self.failed is not None:
+            raise self.failed
         events: list[Event] = []
         try:
             self._read(payloads, events)
         except EngineFailed as error:
             if not events:
                 raise
-            self._failed = error
+            self.failed = error
         return events
 
     def _read(self, payloads: list[bytes], events: list[Event]) -> None:
