@@ -162,9 +162,13 @@ class Fleet:
             self._looking = True
             asyncio.get_running_loop().call_soon(self._look)
 
+    def freeze(self) -> None:
+        """Load and unload nothing more: whoever takes jobs is draining."""
+        self._closed = True
+
     async def close(self) -> None:
         """Stop every engine."""
-        self._closed = True
+        self.freeze()
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:

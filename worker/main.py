@@ -56,6 +56,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
 
     def drain() -> None:
+        fleet.freeze()
         for consumer in consumers:
             consumer.drain()
 
