@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
-from shared.errors import EngineFailed, ModelUnavailable, PunaError
-from shared.frames import Event
+from shared.errors import ModelUnavailable, PunaError
+from worker.member import Free, Make, Member, nothing
 from worker.residency import Evict, Load, Residency, Rules
-from worker.runtime.engine import Engine, EngineState
+from worker.runtime.engine import EngineState
 
 log = logging.getLogger("puna.worker")
 
@@ -19,109 +19,6 @@ TROUBLE_S = 5.0
 _HORIZON_S = 3600.0
 """A timer is set no further ahead (s)."""
 
-OnState: TypeAlias = Callable[[EngineState], None]
-
-Make: TypeAlias = Callable[[OnState], Awaitable[Engine]]
-"""Bring the weights here and make an engine, not started, that tells of its states. Raises PunaError."""
-
-
-Free: TypeAlias = Callable[[], Awaitable[None]]
-"""Let go of what an engine that is gone needed."""
-
-
-class Member:
-    """One model, loaded or not: the `Engine` and the `Gate` of its consumer."""
-
-    def __init__(self, fleet: "Fleet", queue: str, model: str, slots: int, make: Make, free: Free) -> None:
-        self.queue = queue
-        self.model = model
-        self.slots = slots
-        self.make = make
-        self.free = free
-        self.engine: Engine | None = None
-        self.trouble: PunaError | None = None
-        """Why it cannot be loaded: its jobs are taken and fail with this."""
-        self.changed: Callable[[], None] = lambda: None
-        """Called when jobs may be taken, or when what is loaded has changed."""
-        self._fleet = fleet
-        self._residency = fleet.residency
-
-    # The engine
-
-    @property
-    def state(self) -> EngineState:
-        return EngineState.STOPPED if self.engine is None else self.engine.state
-
-    @property
-    def fingerprint(self) -> str:
-        return "" if self.engine is None else self.engine.fingerprint
-
-    async def start(self) -> None:
-        """See `Engine.start`. Loads the model at once, and returns when its engine has begun."""
-        await self._fleet.preload(self)
-
-    async def ready(self, timeout_s: float) -> None:
-        """See `Engine.ready`. Raises ModelUnavailable, or what kept the model from being loaded."""
-        if self.engine is None:
-            raise self.trouble or EngineFailed("the engine is stopped")
-        await self.engine.ready(timeout_s)
-
-    async def stop(self) -> None:
-        """See `Engine.stop`."""
-        if self.engine is not None:
-            await self.engine.stop()
-
-    async def run(self, kind: str, request: Mapping[str, Any]) -> AsyncGenerator[list[Event], None]:
-        """See `Engine.run`."""
-        if self.engine is None:
-            raise EngineFailed("the engine is stopped")
-        batches = self.engine.run(kind, request)
-        try:
-            async for events in batches:
-                yield events
-        finally:
-            await batches.aclose()
-
-    # The gate
-
-    def open(self) -> bool:
-        """See `Gate.open`; the same for what follows."""
-        if self.trouble is not None:
-            return True
-        loaded = self.state in (EngineState.READY, EngineState.LOADING)
-        return loaded and self._residency.takes(self.queue)
-
-    def waits(self, some: bool) -> None:
-        self._residency.waits(self.queue, self._fleet.now(), some=some)
-        self._fleet.look()
-
-    def hold(self) -> None:
-        self._residency.hold(self.queue)
-
-    def release(self) -> None:
-        self._residency.release(self.queue)
-        self._fleet.look()
-
-    def used(self, keep_s: float | None) -> None:
-        self._residency.used(self.queue, self._fleet.now(), keep_s)
-
-    def resting(self) -> bool:
-        return self.engine is None
-
-    def record(self) -> dict[str, Any]:
-        resident = self._residency.residents.get(self.queue)
-        if resident is None:
-            return {"models": []}
-        kept = resident.keep_s >= 0
-        until = time.time() + resident.until - self._fleet.now() if kept else None
-        what = {"name": self.model, "queue": self.queue, "size": resident.size, "until": until}
-        told = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)) if until is not None else None
-        return {
-            "models": [{**what, "state": resident.state.value}],
-            "size": resident.size,
-            "expires_at": told,
-        }
-
 
 class Fleet:
     """All members of a worker, and the memory they share. `now` is a monotonic clock."""
@@ -130,7 +27,6 @@ class Fleet:
         self.now = now
         self.residency = Residency(rules, {})
         self.members: dict[str, Member] = {}
-        self.loads = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._looking = False
@@ -138,7 +34,7 @@ class Fleet:
 
     def add(self, queue: str, model: str, size: int, slots: int, make: Make, free: Free | None = None) -> Member:
         """A model to be loaded when it is asked for; `size` in bytes. `free` is called when its engine is gone."""
-        member = Member(self, queue, model, slots, make, free or _nothing)
+        member = Member(self, queue, model, slots, make, free or nothing)
         self.members[queue] = member
         self.residency.sizes[queue] = size
         if not self.residency.fits(queue):
@@ -221,7 +117,6 @@ class Fleet:
         except BaseException:
             self.residency.gone(member.queue)
             raise
-        self.loads += 1
         member.engine = engine
         member.changed()
 
@@ -249,10 +144,6 @@ class Fleet:
         self.residency.bar(member.queue, barred=False)
         member.changed()
         self.look()
-
-
-async def _nothing() -> None:
-    """An engine that needs nothing of others."""
 
 
 def _gb(size: int) -> str:

@@ -10,7 +10,7 @@ from shared.catalog.catalog import CatalogModel
 from shared.catalog.manifest import ADAPTER, PROJECTOR, TEMPLATE, Layer
 from shared.settings import Settings
 from worker.aside import aside
-from worker.fleet import OnState
+from worker.member import OnState
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import FAKE, Weights, engine_words
 from worker.weights import Weights as WeightsOnDisk

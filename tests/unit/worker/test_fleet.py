@@ -9,7 +9,8 @@ import pytest
 from shared.errors import ModelUnavailable
 from shared.frames import Event
 from worker import fleet as fleets
-from worker.fleet import Fleet, Make, OnState
+from worker.fleet import Fleet
+from worker.member import Make, OnState
 from worker.residency import Rules
 from worker.runtime.engine import EngineState
 
