@@ -5,9 +5,13 @@ default effect, so it works at any moment, also in the middle of a load; so does
 """
 
 import argparse
+import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,9 @@ LOAD_FAILED = 3
 
 HTTP_THREADS_SPARE = 8
 """HTTP threads beyond one per slot: for health checks, and requests that follow on cancelled ones."""
+
+_PROBE_S = 0.02
+"""Between two looks at whether the model is loaded (s)."""
 
 PROMPT_CACHE_MIB = 1024
 """Memory for the KV states of past prompts. llama.cpp's own 8192 is more than a laptop has to give."""
@@ -63,7 +70,6 @@ def params_of(options: argparse.Namespace) -> Any:
     elif options.gpu_layers == 0 or not _has_gpu():
         params.n_batch = params.n_ubatch = max(CPU_BATCH, options.parallel)
     params.hostnames = ["127.0.0.1"]
-    params.port = 0
     params.cors_origins = ""  # no web page talks to the engine
     params.ui = False
     params.endpoint_slots = True
@@ -92,12 +98,42 @@ def main() -> None:
     import xllamacpp
 
     try:
-        server = xllamacpp.Server(params_of(options))
+        params = params_of(options)
+        params.port = _free_port()
+        # Not when the constructor returns: every hundredth time or so it misses that the server is up, and waits for
+        # ever while that answers (seen with xllamacpp 2026.10.11549).
+        threading.Thread(target=_announce, args=(params.port,), daemon=True).start()
+        server = xllamacpp.Server(params)
     except (RuntimeError, OSError) as error:
         print(f"cannot load {options.model.name}: {error}", file=sys.stderr, flush=True)
         sys.exit(LOAD_FAILED)
-    print(f"listening on {server.listening_address}", flush=True)
     threading.Event().wait()
+    del server
+
+
+def _free_port() -> int:
+    """A port that nothing listens on. Should another process take it meanwhile, the engine ends, and is started anew."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _announce(port: int) -> None:
+    """Say where the server listens, once its model is loaded."""
+    while not _healthy(port):
+        time.sleep(_PROBE_S)
+    print(f"listening on http://127.0.0.1:{port}", flush=True)
+
+
+def _healthy(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":
