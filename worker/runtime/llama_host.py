@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def _free_port() -> int:
-    """A port that nothing listens on. Should another process take it meanwhile, the engine ends, and is started anew."""
+    """A port that nothing listens on. Should another process take it meanwhile, the engine ends and is started anew."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
