@@ -50,9 +50,21 @@ _SERVICE_WEIGHT = 0.2
 
 
 class Consumer:
-    """Takes jobs of one queue and runs them on one engine, until it is drained. `gate` says when it may take them."""
+    """Takes jobs of one queue and runs them on one engine, until it is drained. `gate` says when it may take them.
 
-    def __init__(self, settings: Settings, engine: Engine, *, model: str, queue: str, gate: Gate | None = None) -> None:
+    `subscriptions` are the process', which its consumers share.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        subscriptions: Subscriptions,
+        *,
+        model: str,
+        queue: str,
+        gate: Gate | None = None,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._gate = gate or AlwaysLoaded(engine)
@@ -62,7 +74,7 @@ class Consumer:
         self._redis: Redis = connect(settings.redis_url, retries=_RETRIES, pool_size=engine.slots + 4)
         self._scripts = Scripts(self._redis)
         self._sync = connect_sync(settings.redis_url)
-        self._subscriptions = Subscriptions(settings.redis_url)
+        self._subscriptions = subscriptions
         self._running: dict[str, Claim] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._telling: set[asyncio.Task[None]] = set()
@@ -300,7 +312,8 @@ class Consumer:
         await _quietly(self._redis.zrem(keys.serving(self._queue), self.name))
         await _quietly(self._redis.delete(keys.worker(self.name)))
         await _quietly(asyncio.to_thread(self._base.register_death))
-        await self._subscriptions.close()
+        await self._subscriptions.unsubscribe(keys.WAKE_CHANNEL, self._on_wake)
+        await self._subscriptions.unsubscribe(keys.CANCEL_CHANNEL, self._on_cancel)
         await self.executor.wire.close()
         await self._redis.connection_pool.disconnect()
         self._sync.close()

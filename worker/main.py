@@ -10,10 +10,11 @@ from typing import Any
 
 from shared import keys, lifeline, logs
 from shared.catalog.catalog import Catalog, CatalogModel
-from shared.catalog.store import Store, open_store
+from shared.catalog.store import open_store
 from shared.errors import PunaError
 from shared.redis import UNREACHABLE
 from shared.settings import SettingError, Settings
+from shared.stream.pubsub import Subscriptions
 from worker import collect
 from worker.consumer import Consumer
 from worker.estimate import budget, estimate
@@ -49,23 +50,36 @@ async def serve(settings: Settings) -> None:
     rules = Rules(budget(settings, len(models)), settings.keep_alive_s, settings.residence_s, settings.patience_s)
     fleet = Fleet(rules)
     loader = Loader(settings, Weights(store, settings.home / "weights", settings.weights_bytes))
-    consumers = [await _consumer(settings, store, fleet, loader, model) for model in models]
+    subscriptions = Subscriptions(settings.redis_url)
+
+    async def consumer(model: CatalogModel) -> Consumer:
+        """Of one model, whose engine the fleet loads and unloads."""
+        size = await asyncio.to_thread(estimate, settings, store, model)
+        make, free = partial(loader.engine, model), partial(loader.release, model)
+        member = fleet.add(model.queue, model.id, size, settings.slots, make, free)
+        made = Consumer(settings, member, subscriptions, model=model.id, queue=model.queue, gate=member)
+        member.changed = made.changed
+        return made
+
+    consumers = [await consumer(model) for model in models]
     # Before the signals are caught: until then they end a download at once, and the next start resumes it.
     await fleet.members[models[0].queue].start()
-    consumers.append(Consumer(settings, Librarian(store, tasks(settings)), model="", queue=keys.CATALOG_QUEUE))
+    librarian = Librarian(store, tasks(settings))
+    consumers.append(Consumer(settings, librarian, subscriptions, model="", queue=keys.CATALOG_QUEUE))
     loop = asyncio.get_running_loop()
 
     def drain() -> None:
         fleet.freeze()
-        for consumer in consumers:
-            consumer.drain()
+        for each in consumers:
+            each.drain()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain)
     collect.start(store, settings.collect_grace_s)
     try:
-        await asyncio.gather(*(consumer.run() for consumer in consumers))
+        await asyncio.gather(*(each.run() for each in consumers))
     finally:
+        await subscriptions.close()
         await fleet.close()
         loader.close()
     log.info("stopped")
@@ -78,16 +92,6 @@ async def _runners(catalog: Catalog, settings: Settings) -> list[CatalogModel]:
         model = await catalog.resolve(name)
         runners.setdefault(model.queue, model)
     return list(runners.values())
-
-
-async def _consumer(settings: Settings, store: Store, fleet: Fleet, loader: Loader, model: CatalogModel) -> Consumer:
-    """The consumer of one model, whose engine the fleet loads and unloads."""
-    size = await asyncio.to_thread(estimate, settings, store, model)
-    make, free = partial(loader.engine, model), partial(loader.release, model)
-    member = fleet.add(model.queue, model.id, size, settings.slots, make, free)
-    consumer = Consumer(settings, member, model=model.id, queue=model.queue, gate=member)
-    member.changed = consumer.changed
-    return consumer
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -130,7 +130,7 @@ async def test_eight_streams_at_once_all_flow_and_end(async_client: AsyncOpenAI,
     texts = await asyncio.gather(*(one(k) for k in range(8)))
     assert all(texts)
     subscribers = [client for client in real_stack.redis.client_list(_type="pubsub") if int(client["sub"])]
-    assert len(subscribers) == 3, "one for all streams of the API; of the worker one for its model, one for the catalog"
+    assert len(subscribers) == 2, "one connection for all streams of the API, and one of the worker"
     await until(lambda: not real_stack.residue(), "nothing is left in the queue", 5)
 
 

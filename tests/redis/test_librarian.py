@@ -22,6 +22,7 @@ from shared.job import JobSpec
 from shared.redis import connect_sync
 from shared.settings import Settings
 from shared.steps import Tell
+from shared.stream.pubsub import Subscriptions
 from tests.harness import until
 from tests.redis.worker_in_test import TENANT, functions_side
 from worker.consumer import Consumer
@@ -62,7 +63,8 @@ def spec(to: int, **more: Any) -> JobSpec:
 @asynccontextmanager
 async def librarian(settings: Settings, tasks: Tasks, tmp_path: Path) -> AsyncIterator[Consumer]:
     engine = Librarian(DirectoryStore(tmp_path), {"count": tasks.count})
-    consumer = Consumer(settings, engine, model="", queue=keys.CATALOG_QUEUE)
+    subscriptions = Subscriptions(settings.redis_url)
+    consumer = Consumer(settings, engine, subscriptions, model="", queue=keys.CATALOG_QUEUE)
     running = asyncio.create_task(consumer.run())
     redis = connect_sync(settings.redis_url)
     serving = keys.serving(keys.CATALOG_QUEUE)
@@ -73,6 +75,7 @@ async def librarian(settings: Settings, tasks: Tasks, tmp_path: Path) -> AsyncIt
         redis.close()
         consumer.drain()
         await running
+        await subscriptions.close()
 
 
 async def events_of(settings: Settings, job: JobSpec) -> list[Event]:

@@ -14,6 +14,7 @@ from shared.ids import new_id
 from shared.job import JobSpec
 from shared.limits import Tenant, admit
 from shared.settings import Settings
+from shared.stream.pubsub import Subscriptions
 from shared.stream.reader import FrameReader
 from tests.harness import until
 from worker.consumer import Consumer
@@ -31,7 +32,8 @@ async def consuming(settings: Settings, **changes: Any) -> AsyncIterator[Consume
     settings = replace(settings, **changes)
     engine = LlamaEngine(settings, Weights(Path("none"), "0" * 64))
     await engine.start()
-    consumer = Consumer(settings, engine, model="fake:latest", queue=QUEUE)
+    subscriptions = Subscriptions(settings.redis_url)
+    consumer = Consumer(settings, engine, subscriptions, model="fake:latest", queue=QUEUE)
     running = asyncio.create_task(consumer.run())
     try:
         await until(lambda: engine.state is EngineState.READY or running.done(), "the engine is ready")
@@ -40,6 +42,7 @@ async def consuming(settings: Settings, **changes: Any) -> AsyncIterator[Consume
     finally:
         consumer.drain()
         await running
+        await subscriptions.close()
         await engine.stop()
 
 
