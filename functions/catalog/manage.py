@@ -1,24 +1,21 @@
 """Ollama's routes about models that are there: version, tags, show, copy, delete, ps."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
 from functions.body import read_body
 from functions.inference.endpoint import body_of
 from functions.services import Services
-from shared import keys
+from functions.workers import records
 from shared.catalog import change, show
 from shared.catalog.parameters import check_parameters
-from shared.errors import InvalidRequest, ModelNotFound, PunaError, ServiceUnavailable
-from shared.redis import UNREACHABLE
+from shared.errors import InvalidRequest, PunaError
 from shared.schema.body import Body, parse_json, validate
 
 router = APIRouter()
@@ -112,7 +109,7 @@ async def ps(request: Request) -> dict[str, Any]:
     authenticate(request)
     services: Services = request.app.state.services.get()
     loaded: dict[str, dict[str, Any]] = {}
-    for record in await _workers(services):
+    for record in await records(services):
         new = record.get("state") == "ready" and record.get("model") not in (*loaded, "")
         if new and (found := await _loaded(services, record)):
             loaded[record["model"]] = found
@@ -135,21 +132,11 @@ def named(model: str) -> str:
     return model
 
 
-async def _workers(services: Services) -> list[Mapping[str, Any]]:
-    """What each live worker says of itself."""
-    try:
-        names: Any = await services.redis.zrangebyscore(keys.WORKERS, time.time() * 1000, "+inf")
-        words = await services.redis.mget([keys.worker(name.decode()) for name in sorted(names)]) if names else []
-    except UNREACHABLE:
-        raise ServiceUnavailable("the queue cannot be reached; try again", retry_after_s=2) from None
-    return [orjson.loads(word) for word in words if word]
-
-
 async def _loaded(services: Services, record: Mapping[str, Any]) -> dict[str, Any] | None:
     """A line of `/api/ps`; None for a model that has left the catalog."""
     try:
         model = await services.catalog.resolve(str(record["model"]))
-    except (ModelNotFound, PunaError):
+    except PunaError:
         return None
     size = record.get("size") or model.manifest.size
     return {

@@ -18,7 +18,7 @@ from shared.stream.reader import FrameReader
 Events: TypeAlias = AsyncGenerator[tuple[Event, ...], None]
 """Batches of events that travelled together; an empty batch is a tick: nothing has come for a while."""
 
-_FIRST_TICK_S = 1.0
+FIRST_TICK_S = 1.0
 """A stream that has nothing to say yet opens its answer after this (s); until then a failure can still become the
 status of the answer."""
 
@@ -33,10 +33,8 @@ async def generation(
     tenant: Tenant,
     blobs: Mapping[str, bytes] | None = None,
     also: Callable[[Any], None] | None = None,
-    *,
-    detached: bool = False,
 ) -> AsyncGenerator[Events, None]:
-    """Queue a job and follow it. Leaving before its terminal frame cancels it, unless it is `detached`.
+    """Queue a job and follow it. Leaving before its terminal frame cancels it.
 
     `blobs` are the images that it refers to; `also` adds commands to the transaction that submits it.
 
@@ -46,7 +44,7 @@ async def generation(
     follower = Follower(services, spec, reader)
     try:
         await _submit(services, spec, tenant, reader, blobs, also)
-        follower.over = detached
+        follower.over = False
         events = follower.events()
         try:
             yield events
@@ -112,12 +110,12 @@ class Follower:
 
     async def events(self) -> Events:
         """Batches up to and with the terminal event, which is Done. Raises the error that a job failed with."""
-        async for frame in self._reader.frames(self._tick, _FIRST_TICK_S):
+        async for frame in self._reader.frames(self._tick, FIRST_TICK_S):
             if frame is None:
                 self._check_deadline()
                 yield ()
                 continue
-            self.over = self.over or frame.terminal
+            self.over = frame.terminal
             last = frame.events[-1]
             if isinstance(last, CancelledEvent):
                 raise Cancelled(f"the request was cancelled: {last.reason}")

@@ -89,11 +89,16 @@ def job_of(http: Request, services: Services, model: CatalogModel, tenant: Tenan
     )
 
 
+def check_generates(model: CatalogModel, name: str, verb: str) -> None:
+    """Raises InvalidRequest for a model that only embeds, by the name that the caller used and what was wanted."""
+    if "completion" not in model.capabilities:
+        raise InvalidRequest(f'"{name}" does not support {verb}', param="model")
+
+
 def check_capabilities(model: CatalogModel, ask: Ask) -> None:
     """Raises InvalidRequest when the model cannot generate, UnsupportedParameter when it lacks a feature."""
+    check_generates(model, ask.model, _VERBS[ask.kind])
     can = model.capabilities
-    if "completion" not in can:
-        raise InvalidRequest(f'"{ask.model}" does not support {_VERBS[ask.kind]}', param="model")
     name = model.name
     full = f"{name.host}/{name.namespace}/{name.model}:{name.tag}"
     for feature, param in ask.features.items():

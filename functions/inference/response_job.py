@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastapi import Request
 
 from functions.inference.prepare import Ask, Prepared, prepare_with_images
 from functions.services import Services
 from shared.errors import InvalidRequest, PunaError
-from shared.images.refs import images_of
 from shared.limits import Tenant
 from shared.responses.context import Placed, conversation
 from shared.responses.failure import in_its_terms
 from shared.responses.head import Head
 from shared.responses.ids import response_id
 from shared.responses.seal import SETTING, Seal
+from shared.schema.features import features_of
 from shared.schema.response_options import ENCRYPTED
 from shared.schema.responses import ResponseRequest
 
@@ -44,7 +44,14 @@ async def response_job(
     messages, places = conversation(items, asked.instructions, None if seal is None else seal.open)
     with blaming(places):
         plain = asked.engine_request(messages)
-        ask = Ask(kind, asked.model, plain, stream=asked.stream, user=asked.user, features=_features(plain))
+        ask = Ask(
+            kind,
+            asked.model,
+            plain,
+            stream=asked.stream,
+            user=asked.user,
+            features=features_of(plain, "reasoning.effort"),
+        )
         job = await prepare_with_images(http, services, tenant, ask)
     return ResponseJob(job, _head(job, tenant, asked), places, seal)
 
@@ -64,17 +71,6 @@ def _seal(services: Services, tenant: Tenant, asked: ResponseRequest) -> Seal | 
     if seal is None and ENCRYPTED in asked.included:
         raise InvalidRequest(f"'{ENCRYPTED}' cannot be included: the server has no '{SETTING}'.", param="include")
     return seal
-
-
-def _features(plain: dict[str, Any]) -> dict[str, str]:
-    """What a model must be capable of, each with the field that asks for it, in a chat's terms."""
-    image = next((param for param, _ in images_of(plain["messages"])), None)
-    needs = {
-        "tools": "tools" if "tools" in plain else None,
-        "vision": image,
-        "thinking": "reasoning.effort" if plain.get("reasoning_effort", "none") != "none" else None,
-    }
-    return {capability: field for capability, field in needs.items() if field is not None}
 
 
 def _head(job: Prepared, tenant: Tenant, asked: ResponseRequest) -> Head:

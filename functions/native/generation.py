@@ -1,27 +1,24 @@
 """`POST /api/chat` and `POST /api/generate`: Ollama's view of the same jobs as under `/v1`."""
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
 from functions.body import read_body
 from functions.inference.endpoint import body_of, whole
 from functions.inference.generate import generation
-from functions.inference.prepare import Ask, Prepared, job_of, prepare_with_images
+from functions.inference.prepare import Ask, Prepared, check_generates, job_of, prepare_with_images
 from functions.inference.sse import Chunks
 from functions.native.lines import LineStream
 from functions.native.objects import Objects, Piece, chat_piece, text_piece
 from functions.services import Services
+from functions.workers import records
 from shared import keys
 from shared.catalog.catalog import CatalogModel
-from shared.errors import InvalidRequest, ServiceUnavailable
 from shared.limits import Tenant
-from shared.redis import UNREACHABLE
 from shared.schema.body import parse_json
 from shared.schema.native import NativeChat, NativeGenerate, own_names, parse_chat, parse_generate
 from shared.schema.sampling import check_keep_alive
@@ -116,17 +113,11 @@ async def _load(
 
 async def _is_loaded(services: Services, queue: str) -> bool:
     """Whether a worker that serves a queue has its model in memory. Raises ServiceUnavailable."""
-    try:
-        names: Any = await services.redis.zrangebyscore(keys.serving(queue), time.time() * 1000, "+inf")
-        words = await services.redis.mget([keys.worker(name.decode()) for name in names]) if names else []
-    except UNREACHABLE:
-        raise ServiceUnavailable("the queue cannot be reached; try again", retry_after_s=2) from None
-    return any(orjson.loads(word).get("models") for word in words if word)
+    return any(record.get("models") for record in await records(services, keys.serving(queue)))
 
 
 async def _generates(services: Services, name: str, verb: str) -> CatalogModel:
     """A model that generates. Raises ModelNotFound or InvalidRequest."""
     model = await services.catalog.resolve(name)
-    if "completion" not in model.capabilities:
-        raise InvalidRequest(f'"{name}" does not support {verb}', param="model")
+    check_generates(model, name, verb)
     return model

@@ -8,13 +8,7 @@ from fastapi import Request
 
 from shared.errors import InvalidRequest
 from shared.schema.body import unknown, wrong
-
-_INCLUDE: Final = {
-    *("file_search_call.results", "web_search_call.results", "web_search_call.action.sources"),
-    *("message.input_image.image_url", "computer_call_output.output.image_url", "code_interpreter_call.outputs"),
-    *("reasoning.encrypted_content", "message.output_text.logprobs"),
-}
-"""What OpenAI can include. What a response was made with is always there; of the rest we have none."""
+from shared.schema.response_options import INCLUDABLE
 
 _LIMIT_MAX: Final = 100
 
@@ -23,7 +17,7 @@ def _parameter(name: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema}
 
 
-_INCLUDED: Final = _parameter("include", type="array", items={"type": "string", "enum": sorted(_INCLUDE)})
+_INCLUDED: Final = _parameter("include", type="array", items={"type": "string", "enum": sorted(INCLUDABLE)})
 
 STREAM: Final = {
     "parameters": [
@@ -56,11 +50,12 @@ class Paging:
 
 
 def parameters(request: Request, known: Collection[str]) -> dict[str, str]:
-    """The query, without `include`, which is checked here. Raises InvalidRequest."""
+    """The query, without `include`, which is checked here: what a response was made with is always there, and of the
+    rest we have none. Raises InvalidRequest."""
     found: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name in ("include", "include[]"):
-            if value not in _INCLUDE:
+            if value not in INCLUDABLE:
                 raise wrong("include", "expected a value that OpenAI's API can include")
         elif name not in known:
             raise unknown(name)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from functions.inference.generate import FIRST_TICK_S
 from functions.inference.response_stream import encode, waiting
 from functions.inference.sse import Chunks, comment
 from functions.services import Services
@@ -18,8 +19,6 @@ from shared.responses.ids import job_id
 from shared.state.record import StoredResponse
 from shared.state.recorder import view
 from shared.stream.reader import FrameReader
-
-_FIRST_TICK_S = 1.0
 
 
 @asynccontextmanager
@@ -43,7 +42,7 @@ async def _events(services: Services, record: StoredResponse, after: int, reader
         seen = said[-1]["sequence_number"]
         yield _encoded(said, after) or comment(silence)
     try:
-        async for frame in reader.frames(lambda: services.settings.comment_s, _FIRST_TICK_S):
+        async for frame in reader.frames(lambda: services.settings.comment_s, FIRST_TICK_S):
             if frame is None:
                 yield comment(silence)
                 continue

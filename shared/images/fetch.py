@@ -8,13 +8,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
 
 from shared.images.errors import ImageRefused, bad_url, not_downloaded, too_many_bytes
 from shared.images.guard import Address, Place, Resolve, addresses_of, place_of, resolve
 from shared.images.limits import Limits
+from shared.tls import context as _tls
 
 if TYPE_CHECKING:
     import h11
@@ -142,13 +142,3 @@ async def _connected(
         finally:
             writer.transport.abort()
         return
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """The operating system's certificates; a laptop has `truststore`, which also finds them on macOS and Windows."""
-    try:
-        import truststore
-    except ImportError:
-        return ssl.create_default_context()
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

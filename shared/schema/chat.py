@@ -2,12 +2,22 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema, field_validator
+from pydantic import Field, WithJsonSchema
 
 from shared.constrain.answer import constrained
 from shared.errors import InvalidRequest
-from shared.images.refs import images_of
-from shared.schema.body import AsksNothing, Body, nothing, validate, wrong
+from shared.schema.body import AsksNothing, nothing, validate, wrong
+from shared.schema.features import features_of
+from shared.schema.fields import (
+    Metadata,
+    Object,
+    Objects,
+    Short,
+    StreamOptions,
+    ToolChoice,
+    check_stream_options,
+    check_top_logprobs,
+)
 from shared.schema.messages import normalise
 from shared.schema.options import INTEGERS
 from shared.schema.reasoning import effort_of
@@ -31,25 +41,7 @@ NOT_BUILT: dict[str, AsksNothing] = {
 }
 """Fields of the OpenAI schema that are not built, each with the values that ask for nothing."""
 
-_Short = Annotated[str, Field(max_length=64)]
-_Objects = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}})]
-_Object = Annotated[Any, WithJsonSchema({"type": "object"})]
-_Choice = Annotated[
-    Any, WithJsonSchema({"anyOf": [{"type": "string", "enum": ["none", "auto", "required"]}, {"type": "object"}]})
-]
 _String = Annotated[Any, WithJsonSchema({"type": "string"})]
-
-
-class StreamOptions(Body):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-    @field_validator("include_obfuscation")
-    @classmethod
-    def _not_built(cls, value: bool | None) -> bool | None:
-        if value:
-            raise ValueError("padding of chunks is not supported")
-        return value
 
 
 class ChatRequest(Sampling):
@@ -63,14 +55,14 @@ class ChatRequest(Sampling):
     max_completion_tokens: Annotated[int, Field(ge=1, le=INTEGERS)] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
-    response_format: _Object = None
-    tools: _Objects = None
-    tool_choice: _Choice = None
+    response_format: Object = None
+    tools: Objects = None
+    tool_choice: ToolChoice = None
     parallel_tool_calls: bool | None = None
     reasoning_effort: _String = None
-    reasoning: _Object = None
-    metadata: Annotated[dict[_Short, Annotated[str, Field(max_length=512)]], Field(max_length=16)] | None = None
-    safety_identifier: _Short | None = None
+    reasoning: Object = None
+    metadata: Metadata | None = None
+    safety_identifier: Short | None = None
     prompt_cache_key: str | None = None
 
     @property
@@ -96,21 +88,12 @@ class ChatRequest(Sampling):
 
     def features(self, asked: dict[str, Any]) -> dict[str, str]:
         """What a model must be capable of for an engine's request, each with the field that asks for it."""
-        image = next((param for param, _ in images_of(asked["messages"])), None)
-        effort, param = effort_of(self.reasoning_effort, self.reasoning)
-        needs = {
-            "tools": "tools" if "tools" in asked else None,
-            "vision": image,
-            "thinking": param if effort not in (None, "none") else None,
-        }
-        return {capability: field for capability, field in needs.items() if field is not None}
+        return features_of(asked, effort_of(self.reasoning_effort, self.reasoning)[1])
 
     def _logprobs(self) -> dict[str, Any]:
-        if self.top_logprobs is not None:
-            if not 0 <= self.top_logprobs <= 20:
-                raise InvalidRequest("top_logprobs must be between 0 and 20", param="top_logprobs")
-            if not self.logprobs:
-                raise wrong("top_logprobs", "it is only allowed when 'logprobs' is true")
+        check_top_logprobs(self.top_logprobs)
+        if self.top_logprobs is not None and not self.logprobs:
+            raise wrong("top_logprobs", "it is only allowed when 'logprobs' is true")
         return {"logprobs": True, "top_logprobs": self.top_logprobs} if self.logprobs else {}
 
     def _tools(self) -> dict[str, Any]:
@@ -130,8 +113,7 @@ def parse(body: dict[str, Any]) -> ChatRequest:
     if body.get("messages") is None:
         raise InvalidRequest("[] is too short - 'messages'", param="messages", code="missing_required_parameter")
     request = validate(ChatRequest, body, NOT_BUILT)
-    if request.stream_options is not None and not request.stream:
-        raise InvalidRequest("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
+    check_stream_options(request.stream_options, stream=request.stream)
     limit = request.max_completion_tokens
     if limit is None:
         return request

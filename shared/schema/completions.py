@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final
 from pydantic import Field, WithJsonSchema
 
 from shared.constrain.answer import format_held
-from shared.errors import InvalidRequest, ModelNotFound
+from shared.errors import ModelNotFound
 from shared.schema.body import json_type, validate, wrong
-from shared.schema.chat import StreamOptions
+from shared.schema.fields import StreamOptions, check_stream_options
 from shared.schema.options import INTEGERS
 from shared.schema.response_format import response_format_of
 from shared.schema.sampling import Sampling
@@ -84,8 +84,7 @@ def parse(body: dict[str, Any]) -> CompletionRequest:
         raise ModelNotFound("model '' not found", param="model")
     _check_prompt(body.get("prompt"))
     request = validate(CompletionRequest, body, {})
-    if request.stream_options is not None and not request.stream:
-        raise InvalidRequest("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
+    check_stream_options(request.stream_options, stream=request.stream)
     _check_choices(request)
     return request
 

@@ -3,16 +3,15 @@
 from functools import cached_property
 from typing import Annotated, Any, Final
 
-from pydantic import Field, WithJsonSchema
+from pydantic import WithJsonSchema
 
 from shared.schema.body import Body, json_type, validate, wrong
+from shared.schema.fields import Metadata
 from shared.schema.response_items import Item, item_of
 
 ITEMS_MAX: Final = 20
 """Items that one request may add."""
 
-_Short = Annotated[str, Field(max_length=64)]
-_Metadata = Annotated[dict[_Short, Annotated[str, Field(max_length=512)]], Field(max_length=16)]
 _Items = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}, "maxItems": ITEMS_MAX})]
 
 
@@ -32,11 +31,11 @@ class _WithItems(Body):
 
 
 class CreateConversation(_WithItems):
-    metadata: _Metadata | None = None
+    metadata: Metadata | None = None
 
 
 class UpdateConversation(Body):
-    metadata: _Metadata
+    metadata: Metadata
 
 
 class CreateItems(_WithItems):

@@ -10,6 +10,7 @@ from typing import Any, Final
 from shared.errors import InvalidRequest, PunaError
 from shared.schema import chat, completions
 from shared.schema.body import AsksNothing, Body, json_type, nothing, validate, wrong
+from shared.schema.fields import check_top_logprobs
 from shared.schema.native_messages import images_of, messages_of, tools_of
 
 _NOT_BUILT: Final[Mapping[str, AsksNothing]] = {
@@ -116,8 +117,7 @@ class NativeGenerate(_Generation):
     def top(self) -> int | None:
         """Alternatives wanted at each token of a completion, None without log probabilities. Raises InvalidRequest."""
         top = self.top_logprobs or 0
-        if not 0 <= top <= 20:
-            raise InvalidRequest("top_logprobs must be between 0 and 20", param="top_logprobs")
+        check_top_logprobs(top)
         if top and not self.logprobs:
             raise wrong("top_logprobs", "it is only allowed when 'logprobs' is true")
         return top if self.logprobs else None

@@ -18,6 +18,9 @@ _OTHERS: Final = {
 }
 """What OpenAI can include besides, most of it of tools that are not built."""
 
+INCLUDABLE: Final = _OTHERS | {LOGPROBS, ENCRYPTED}
+"""All that OpenAI can include."""
+
 _SUMMARIES: Final = ("auto", "concise", "detailed")
 
 _DEFAULTS: Final = {"mode": "standard", "context": "auto"}

@@ -3,11 +3,22 @@
 from functools import cached_property
 from typing import Annotated, Any, Final
 
-from pydantic import Field, WithJsonSchema, field_validator
+from pydantic import Field, WithJsonSchema
 
 from shared.constrain.answer import constrained
 from shared.errors import InvalidRequest, UnsupportedParameter
 from shared.schema.body import AsksNothing, Body, nothing, object_at, string_at, validate, wrong
+from shared.schema.fields import (
+    Metadata,
+    Object,
+    Objects,
+    Padding,
+    Penalty,
+    Short,
+    ToolChoice,
+    check_stream_options,
+    check_top_logprobs,
+)
 from shared.schema.options import INTEGERS
 from shared.schema.reasoning import effort_of
 from shared.schema.response_items import Item, items_of
@@ -26,27 +37,9 @@ NOT_BUILT: dict[str, AsksNothing] = {
 
 _TIERS: Final = ("auto", "default")
 
-_Short = Annotated[str, Field(max_length=64)]
-_Objects = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}})]
-_Object = Annotated[Any, WithJsonSchema({"type": "object"})]
 _Input = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]})]
-_Choice = Annotated[
-    Any, WithJsonSchema({"anyOf": [{"type": "string", "enum": ["none", "auto", "required"]}, {"type": "object"}]})
-]
 _Conversation = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
 _Strings = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "string"}})]
-_Penalty = Annotated[float, Field(ge=-2, le=2)]
-
-
-class StreamOptions(Body):
-    include_obfuscation: bool | None = None
-
-    @field_validator("include_obfuscation")
-    @classmethod
-    def _not_built(cls, value: bool | None) -> bool | None:
-        if value:
-            raise ValueError("padding of chunks is not supported")
-        return value
 
 
 class ResponseRequest(Body):
@@ -56,25 +49,25 @@ class ResponseRequest(Body):
     model: Annotated[str, Field(min_length=1)]
     input: _Input = None
     instructions: str | None = None
-    tools: _Objects = None
-    tool_choice: _Choice = None
+    tools: Objects = None
+    tool_choice: ToolChoice = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: Annotated[int, Field(ge=1, le=INTEGERS)] | None = None
     stream: bool = False
-    stream_options: StreamOptions | None = None
+    stream_options: Padding | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    presence_penalty: _Penalty | None = None
-    frequency_penalty: _Penalty | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=INTEGERS)] | None = None
-    text: _Object = None
-    reasoning: _Object = None
+    text: Object = None
+    reasoning: Object = None
     include: _Strings = None
     top_logprobs: int | None = None
     truncation: str | None = None
-    metadata: Annotated[dict[_Short, Annotated[str, Field(max_length=512)]], Field(max_length=16)] | None = None
+    metadata: Metadata | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
-    safety_identifier: _Short | None = None
+    safety_identifier: Short | None = None
     prompt_cache_key: str | None = None
     service_tier: str | None = None
     store: bool | None = None
@@ -180,8 +173,7 @@ class ResponseRequest(Body):
             raise UnsupportedParameter(
                 "Unsupported parameter: 'text.verbosity' is not supported with this value.", param="text.verbosity"
             )
-        if self.stream_options is not None and not self.stream:
-            raise InvalidRequest("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
+        check_stream_options(self.stream_options, stream=self.stream)
 
     @cached_property
     def _text(self) -> dict[str, Any]:
@@ -189,8 +181,7 @@ class ResponseRequest(Body):
 
     def _logprobs(self) -> dict[str, Any]:
         top, wanted = self.top_logprobs, LOGPROBS in self.included
-        if top is not None and not 0 <= top <= 20:
-            raise InvalidRequest("top_logprobs must be between 0 and 20", param="top_logprobs")
+        check_top_logprobs(top)
         if top and not wanted:
             raise wrong("top_logprobs", f"it is only allowed when 'include' has '{LOGPROBS}'")
         return {"logprobs": True, "top_logprobs": top} if wanted else {}

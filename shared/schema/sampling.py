@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema
 from shared.durations import seconds_of
 from shared.errors import InvalidRequest
 from shared.schema.body import Body, json_type, wrong
+from shared.schema.fields import Penalty
 from shared.schema.options import INTEGERS, OPTIONS, Asked, options_of, put, seed, stops_of
 
 _TOKEN = re.compile(r"[0-9]{1,9}")
@@ -15,7 +16,6 @@ _TOKEN = re.compile(r"[0-9]{1,9}")
 _BIAS = 100
 
 _Whole = Annotated[int, Field(ge=1, le=INTEGERS)]
-_Penalty = Annotated[float, Field(ge=-2, le=2)]
 _Stop = Annotated[
     Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 4}]})
 ]
@@ -48,8 +48,8 @@ class Sampling(Body):
     max_tokens: _Whole | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: _Stop = None
-    frequency_penalty: _Penalty | None = None
-    presence_penalty: _Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
     logit_bias: _Bias = None
     n: Annotated[int, Field(ge=1, le=16)] | None = None
     user: Annotated[str, Field(max_length=512)] | None = None

@@ -1,10 +1,8 @@
 """HTTP to the address that was checked, over connections that are kept, on several threads."""
 
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from ipaddress import ip_address
 from socket import SOCK_STREAM, getaddrinfo
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -13,6 +11,7 @@ from shared.catalog.registry.errors import RegistryRefused
 from shared.catalog.transfer import Broken
 from shared.images.errors import ImageRefused
 from shared.images.guard import Network, Place, allowed, place_of
+from shared.tls import context as _tls
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
@@ -139,13 +138,3 @@ def text_of(response: "BaseHTTPResponse", most: int) -> bytes:
         response.close()
     response.release_conn()
     return b"".join(pieces)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """The operating system's certificates; a laptop has `truststore`, which also finds them on macOS and Windows."""
-    try:
-        import truststore
-    except ImportError:
-        return ssl.create_default_context()
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
