@@ -16,7 +16,6 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
-from shared.catalog.catalog import CatalogModel
 from shared.catalog.directory import DirectoryStore
 from shared.catalog.manifest import Layer, blob_key
 from shared.catalog.partial import FileUpload
@@ -51,10 +50,6 @@ class Weights:
         self._most = most
         self._held: dict[str, BufferedReader] = {}
         self._lock = threading.Lock()
-
-    def weights_path(self, model: CatalogModel) -> Path:
-        """The model's GGUF file; see `blob_path`."""
-        return self.blob_path(model.manifest.model)
 
     def blob_path(
         self,

@@ -2,14 +2,11 @@
 the real engine at temperature 0 or with a seed, sync and async."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, LengthFinishReasonError, OpenAI
 from pydantic import BaseModel, Field
-
-from tests.harness import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.redis]
 
@@ -57,18 +54,6 @@ CASES: dict[str, dict[str, Any]] = {
     "log probabilities": ask("Name a colour.", logprobs=True, top_logprobs=2, stop=["e"], max_tokens=100),
 }
 USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
-
-
-@pytest.fixture
-def client(real_stack: Stack) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-async def async_client(real_stack: Stack) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
 
 
 def plain(completion: BaseModel) -> dict[str, Any]:

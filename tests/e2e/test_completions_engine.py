@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,6 @@ MIXED = "Naïve café 漢字 🙂 漢"
 CLOSE = 0.02
 """Log probabilities of one position differ by this much when its prompt was computed in other steps: the weights are
 quantised, and sums in another order round differently."""
-
-
-@pytest.fixture
-def client(real_stack: Stack) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-async def async_client(real_stack: Stack) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
 
 
 def complete(client: OpenAI, prompt: Any = FRANCE, *, strict: bool = True, **fields: Any) -> Completion:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import openai
@@ -16,18 +15,6 @@ from tests.harness import ROOT, Stack, until, wait_for
 pytestmark = [pytest.mark.engine, pytest.mark.redis]
 
 MODEL = "smollm2:135m"
-
-
-@pytest.fixture
-def client(real_stack: Stack) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-async def async_client(real_stack: Stack) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
 
 
 def test_a_chat_answers_the_question(client: OpenAI) -> None:

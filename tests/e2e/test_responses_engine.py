@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 
 import agents
@@ -41,18 +40,6 @@ WEATHER: Any = {
 class Colour(BaseModel):
     name: Literal["red", "green", "blue"]
     bright: bool
-
-
-@pytest.fixture
-def client(real_stack: Stack) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-async def async_client(real_stack: Stack) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
 
 
 def test_a_response_answers_the_question(client: OpenAI) -> None:

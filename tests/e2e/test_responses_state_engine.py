@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,12 +25,6 @@ TOOL: Any = {
     "description": "The weather of a city",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-
-
-@pytest.fixture
-def client(real_stack: Stack) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{real_stack.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
 
 
 def test_a_second_turn_knows_what_only_the_first_said(client: OpenAI) -> None:

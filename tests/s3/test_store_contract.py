@@ -134,7 +134,7 @@ async def test_a_catalog_on_the_store(store: Store, tmp_path: Path) -> None:
     model = await catalog.resolve("hf.co:443/user/repo:q4_k_m")
     assert model.name == name
     assert await catalog.list() == [model]
-    assert Weights(store, tmp_path / "weights").weights_path(model).read_bytes() == data
+    assert Weights(store, tmp_path / "weights").blob_path(model.manifest.model).read_bytes() == data
 
 
 @pytest.mark.s3

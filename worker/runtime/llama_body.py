@@ -17,10 +17,12 @@ from worker.runtime.thinking import thinking_fields
 _AS_THEY_ARE = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", "presence_penalty", "fake")
 """Fields that llama.cpp has under the same name; `fake` turns the fake engine's knobs, in tests only."""
 
-_MAPPED = {"messages", "n", "logprobs", "top_logprobs", "logit_bias", "response_format", "reasoning_effort", "options"}
-_WATCHED = {"stop"}
+_MAPPED = {
+    *("messages", "n", "logprobs", "top_logprobs", "logit_bias", "response_format", "reasoning_effort", "options"),
+    "stop",
+}
 _TOOLS = {"tools", "tool_choice", "parallel_tool_calls"}
-_FIELDS = {*_AS_THEY_ARE, *_MAPPED, *_WATCHED, *_TOOLS}
+_FIELDS = {*_AS_THEY_ARE, *_MAPPED, *_TOOLS}
 
 _OPTIONS = {
     *("temperature", "top_p", "seed", "stop", "max_tokens", "frequency_penalty", "presence_penalty"),
@@ -77,7 +79,8 @@ class Plan:
             # llama.cpp's own name: it refuses `logprobs` with tools in a stream, and gives none for 0 alternatives.
             body["n_probs"] = max(top, 1)
         calls = _constrain(body, request)
-        stops = tuple(request.get("stop") or body.pop("stop", ()))
+        of_options = body.pop("stop", ())
+        stops = tuple(request.get("stop") or of_options)
         if stops:
             body["timings_per_token"] = True  # how many tokens a text has, when it is cut
         return cls(body, request.get("n") or 1, calls, top, stops)

@@ -16,7 +16,7 @@ from worker.runtime.llama_http import EngineClient
 from worker.runtime.llama_prompt import Prompt
 from worker.runtime.llama_refusals import about_prompt
 from worker.runtime.llama_tokens import Entry, Tokens
-from worker.runtime.stop_text import StopText
+from worker.runtime.stop_text import TracedText
 
 
 class Choice:
@@ -32,15 +32,11 @@ class Choice:
         self.scores: list[float] = []
         self._index = index
         self._prompt = prompt
-        self._stop = StopText(stops)
+        self._text = TracedText(stops)
         self._logprobs = logprobs
         self._echo = echo
         self._over = False
         self._ids: list[int] = []
-        self._entries: list[tuple[int, Entry]] = []
-        """Entries of text that is held back, each with the character it begins at."""
-        self._read_chars = 0
-        self._sent_chars = 0
         self._sent_tokens = 0
 
     @property
@@ -95,16 +91,13 @@ class Choice:
             raise EngineFailed("the engine sent something that is not a chunk") from None
 
     async def _token(self, chunk: Mapping[str, Any], known: Tokens) -> list[Event]:
-        text: str = chunk["content"]
-        if self._logprobs:
-            await self._note(chunk, chunk["tokens_predicted"] - self.tokens - 1, known)
+        entries = await self._note(chunk, chunk["tokens_predicted"] - self.tokens - 1, known) if self._logprobs else []
         self.tokens = chunk["tokens_predicted"]
-        self._read_chars += len(text)
-        events = self._text(self._stop.feed(text))
-        return [*events, *self._finish("stop")] if self._stop.hit else events
+        events = self._said(*self._text.feed(chunk["content"], entries))
+        return [*events, *self._finish("stop")] if self._text.hit else events
 
-    async def _note(self, chunk: Mapping[str, Any], left_out: int, known: Tokens) -> None:
-        """Keep the entries of a chunk: one, and one more for each token that had left a character open."""
+    async def _note(self, chunk: Mapping[str, Any], left_out: int, known: Tokens) -> list[Entry]:
+        """The entries of a chunk: one, and one more for each token that had left a character open."""
         (raw,) = chunk["completion_probabilities"]
         ids: list[int] = []
         entries: list[Entry] = []
@@ -114,18 +107,12 @@ class Choice:
             ids, entries, data = await known.left_out(before, data, left_out, raw["id"])
         entries.append(await known.entry({**raw, "bytes": list(data)}))
         self._ids += [*ids, raw["id"]]
-        before_it = b""
-        for entry in entries:
-            self._entries.append((self._read_chars + len(before_it.decode(errors="ignore")), entry))
-            before_it += bytes(entry["bytes"])
+        return entries
 
-    def _text(self, text: str) -> list[Event]:
+    def _said(self, text: str, entries: list[Entry]) -> list[Event]:
         """Text that is certain, with the entries of the tokens that begin in it."""
         if not text:
             return []
-        self._sent_chars += len(text)
-        entries = [entry for at, entry in self._entries if at < self._sent_chars]
-        del self._entries[: len(entries)]
         self.scores += [entry["logprob"] for entry in entries]
         new, self._sent_tokens = self.tokens - self._sent_tokens, self.tokens
         return [Delta(text, new, self._index, entries if self._logprobs else None)]
@@ -133,7 +120,7 @@ class Choice:
     def _end(self, stop_type: str, tokens: int) -> list[Event]:
         self.tokens = tokens
         reason = "length" if stop_type == "limit" else "stop"
-        return [*self._text(self._stop.rest()), *self._finish(reason)]
+        return [*self._said(*self._text.rest()), *self._finish(reason)]
 
     def _finish(self, reason: str) -> list[Event]:
         self._over = True

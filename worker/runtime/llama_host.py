@@ -100,8 +100,8 @@ def main() -> None:
     try:
         params = params_of(options)
         params.port = _free_port()
-        # Not when the constructor returns: every hundredth time or so it misses that the server is up, and waits for
-        # ever while that answers (seen with xllamacpp 2026.10.11549).
+        # Not when the constructor returns: on a busy machine it misses about once in forty times that the server is up,
+        # and waits for ever while that answers (seen with xllamacpp 2026.10.11549).
         threading.Thread(target=_announce, args=(params.port,), daemon=True).start()
         server = xllamacpp.Server(params)
     except (RuntimeError, OSError) as error:

@@ -6,13 +6,12 @@ with the log probabilities of its tokens.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
 from shared.frames import Delta, Done, Event, Finish, Progress
 from worker.runtime.sse import DONE
-from worker.runtime.stop_text import StopText
+from worker.runtime.stop_text import Entry, TracedText
 
 
 class Stopper:
@@ -75,12 +74,8 @@ class _Choice:
         self.cut = False
         self.tokens = 0
         self._index = index
-        self._stop = StopText(stops)
-        self._entries: list[tuple[int, dict[str, Any]]] = []
-        """Entries of text that is held back, each with the character it begins at."""
+        self._text = TracedText(stops)
         self._logprobs = False
-        self._read_chars = 0
-        self._sent_chars = 0
         self._waiting = 0
 
     def count(self, tokens: int) -> None:
@@ -93,30 +88,19 @@ class _Choice:
             return []
         if isinstance(event, Finish):
             self.over = True
-            return [*self._text(self._stop.rest()), event]
+            return [*self._said(*self._text.rest()), event]
         if not isinstance(event, Delta):
             return [event]
-        self._keep(event)
-        seen = self._text(self._stop.feed(event.text))
-        if self._stop.hit:
+        self._waiting += event.tokens
+        self._logprobs = self._logprobs or event.logprobs is not None
+        seen = self._said(*self._text.feed(event.text, event.logprobs or ()))
+        if self._text.hit:
             self.over = self.cut = True
             return [*seen, Finish("stop", self._index)]
         return seen
 
-    def _keep(self, delta: Delta) -> None:
-        self._waiting += delta.tokens
-        before = b""
-        for entry in delta.logprobs or ():
-            self._entries.append((self._read_chars + len(before.decode(errors="ignore")), entry))
-            before += bytes(entry["bytes"])
-        self._logprobs = self._logprobs or delta.logprobs is not None
-        self._read_chars += len(delta.text)
-
-    def _text(self, text: str) -> list[Event]:
+    def _said(self, text: str, entries: list[Entry]) -> list[Event]:
         if not text:
             return []
-        self._sent_chars += len(text)
-        entries = [entry for at, entry in self._entries if at < self._sent_chars]
-        del self._entries[: len(entries)]
         tokens, self._waiting = self._waiting, 0
         return [Delta(text, tokens, self._index, entries if self._logprobs else None)]

@@ -1,11 +1,10 @@
 """A model from a registry into the store: its blobs first, its manifest last."""
 
-import random
 import threading
-import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from shared.catalog.change import Stored, write
 from shared.catalog.collect import prune
 from shared.catalog.lease import Lease, leased
 from shared.catalog.manifest import InvalidManifest, Layer, Manifest, blob_key
@@ -21,9 +20,6 @@ from shared.catalog.transfer import Broken, Pace, transfer
 from shared.errors import Cancelled, ServiceUnavailable
 
 T = TypeVar("T")
-
-_WRITES: Final = 200
-"""Attempts at a manifest that others write at once: of so many writers the last one gets through."""
 
 
 def pull(
@@ -122,27 +118,15 @@ def _download(store: Store, registry: Registry, layer: Layer, flight: Flight) ->
 
 
 def _write(store: Store, name: ModelName, manifest: Manifest) -> Manifest | None:
-    """Write the manifest, on the condition that nobody wrote another meanwhile; the one that it replaced."""
-    for _ in range(_WRITES):
-        key = _stored_key(store, name)
-        found = store.get(key)
-        if found is not None and found.data == manifest.raw:
-            return None
-        try:
-            store.put(key, manifest.raw, if_none_match=found is None, if_match=found.etag if found else None)
-        except Conflict:
-            time.sleep(random.uniform(0.001, 0.05))  # noqa: S311 no secret
-            continue
-        return _parsed(found.data) if found else None
-    raise Conflict(f"model '{name}' is being changed by others; try again", param="model")
+    """Write the manifest, unless it is there as it is; the one that it replaced."""
+    replaced: list[bytes] = []
 
+    def make(state: Stored) -> Manifest | None:
+        replaced[:] = [state.found.data] if state.found else []
+        return None if replaced == [manifest.raw] else manifest
 
-def _stored_key(store: Store, name: ModelName) -> str:
-    """The key of the name in the case that it is stored in, if it is."""
-    if store.head(name.manifest_key):
-        return name.manifest_key
-    keys = (entry.key for entry in store.list("manifests/") if entry.key.lower() == name.folded)
-    return next(keys, name.manifest_key)
+    written = write(store, name, make)
+    return _parsed(replaced[0]) if written is not None and replaced else None
 
 
 def _parsed(raw: bytes) -> Manifest | None:

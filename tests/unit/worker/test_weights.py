@@ -53,9 +53,9 @@ def test_a_directory_is_used_in_place(tmp_path: Path) -> None:
     model = CatalogModel(ModelName.parse("m"), build_manifest(Layer.of(CONFIG, b""), [LAYER]), 0.0)
     helper = Weights(store, tmp_path / "weights")
     with pytest.raises(ModelUnavailable, match="not in the catalog"):
-        helper.weights_path(model)
+        helper.blob_path(model.manifest.model)
     store.put(blob_key(LAYER.digest), DATA)
-    assert helper.weights_path(model) == tmp_path / blob_key(LAYER.digest)
+    assert helper.blob_path(model.manifest.model) == tmp_path / blob_key(LAYER.digest)
     assert not (tmp_path / "weights").exists()
 
 
