@@ -82,7 +82,7 @@ class _Transfer:
         self._error: BaseException | None = None
         largest = upload.span(0)[1]
         count = max(2, min(self.pace.parts, upload.at_once, self.pace.memory // max(1, largest)))
-        self._threads = min(count, len(upload.missing))
+        self._threads = min(self.pace.parts, count, len(upload.missing))
         self._buffers: queue.LifoQueue[bytearray | None] = queue.LifoQueue()
         for _ in range(min(count, len(upload.missing))):
             self._buffers.put(bytearray(largest))
