@@ -148,11 +148,11 @@ def test_a_download_goes_on_where_it_stopped(store: DirectoryStore, state: State
         if event.completed > PART_LEAST:
             stop.set()
 
-    state.cut = 10**6  # half of what is left of a part each time: slow enough to be stopped
-    slow = Options(networks=LOOPBACK, pace=Pace(parts=1, backoff_s=0.02))
+    state.slow_s = 0.2  # slow enough to be stopped in the middle of the second part
+    one_by_one = Options(networks=LOOPBACK, pace=Pace(parts=1, backoff_s=0.02))
     with pytest.raises(Cancelled):
-        pulled(store, host, slow, progress=tell, stop=stop)
-    state.cut = 0
+        pulled(store, host, one_by_one, progress=tell, stop=stop)
+    state.slow_s = 0
     events: list[Progress] = []
     pulled(store, host, progress=events.append)
     check(store, host, manifest)
