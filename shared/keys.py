@@ -51,6 +51,11 @@ def serving(queue: str) -> str:
     return f"puna:serving:{queue}"
 
 
+def wanted(queue: str, model: str) -> str:
+    """Member of WANTED. `model` is a name of the queue's model."""
+    return f"{queue} {model}"
+
+
 def pace(queue: str) -> str:
     """Hash: `service_ms` (moving mean of a job's time in a slot) and `slots`, for Retry-After."""
     return f"puna:pace:{queue}"
@@ -83,6 +88,18 @@ EXPIRY_LOCK: Final = "puna:lock:expiry"
 
 CATALOG_QUEUE: Final = "catalog"
 """The queue of work on the catalog, which every worker serves."""
+
+SEEKERS: Final = "puna:seekers"
+"""Sorted set: workers that serve what nobody else does, name → when its word lapses (ms)."""
+
+WANTED: Final = "puna:wanted"
+"""Sorted set: queues that such workers should look at, `queue model` → until when (ms)."""
+
+WANTED_MS: Final = 900_000
+"""How long one that nobody serves is looked at after its last admission (ms): longer than any lease."""
+
+WANTED_CHANNEL: Final = "puna:wanted"
+"""Pub/sub: the member of WANTED of a queue that is about to receive a job and that nobody serves."""
 
 LEASES: Final = "puna:leases"
 """Sorted set: claimed jobs, job id → when the lease lapses (ms, by Redis' clock)."""

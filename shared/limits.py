@@ -29,8 +29,15 @@ async def admit(scripts: Scripts, *, job_id: str, queue: str, model: str, tenant
     """
     verdict, waiting, service_ms, slots = await scripts.run(
         "admit",
-        [keys.rq_queue(queue), keys.admitted(queue), keys.serving(queue), keys.pace(queue)],
-        [job_id, queue_max, keys.RESERVATION_MS, 0],
+        [
+            keys.rq_queue(queue),
+            keys.admitted(queue),
+            keys.serving(queue),
+            keys.pace(queue),
+            keys.SEEKERS,
+            keys.WANTED,
+        ],
+        [job_id, queue_max, keys.RESERVATION_MS, keys.wanted(queue, model), keys.WANTED_MS, keys.WANTED_CHANNEL],
     )
     if verdict == b"unserved":
         raise ModelUnavailable(

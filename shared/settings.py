@@ -6,7 +6,7 @@ from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from shared.durations import FOREVER_S, seconds_of
 from shared.errors import PunaError
@@ -120,6 +120,9 @@ def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+ANY: Final = "*"
+"""Among models: every other one of the catalog."""
+
 _HOME = Path("~/.puna").expanduser()
 
 
@@ -160,9 +163,10 @@ class Settings:
     )
     models: tuple[str, ...] = _setting(
         "PUNA_MODEL",
-        ("smollm2:135m", "all-minilm"),
+        ("smollm2:135m", "all-minilm", ANY),
         _models,
-        "The models to serve, separated by commas: `make run` starts a worker for each, or with `PUNA_MEMORY` one.",
+        "The models to serve, separated by commas; `*` is any other model of the catalog, once it is asked for. "
+        "`make run` starts a worker for each, or with `PUNA_MEMORY` one for all.",
     )
     engine: str = _setting(
         "PUNA_ENGINE",
@@ -171,7 +175,12 @@ class Settings:
         "`xllamacpp`, `fake`, or the path of a `llama-server` binary; further words are options of the engine.",
     )
     slots: int = _setting("PUNA_SLOTS", 4, _positive, "Requests one engine runs at once.")
-    context: int = _setting("PUNA_CONTEXT", 4096, _positive, "Context length of each slot, in tokens.")
+    context: int = _setting(
+        "PUNA_CONTEXT",
+        4096,
+        _positive,
+        "Context of each slot, in tokens, of a model that has no `PARAMETER num_ctx`; never more than it was made for.",
+    )
     threads: int = _setting("PUNA_THREADS", 0, _natural, "Engine threads; 0 is one less than the cores, at least 1.")
     gpu_layers: int = _setting("PUNA_GPU_LAYERS", -1, int, "Layers kept on the GPU; -1 is as many as fit.")
     memory: int = _setting(
@@ -317,14 +326,24 @@ class Settings:
 
     @property
     def model(self) -> str:
-        """The model that a worker loads first."""
-        return self.models[0]
+        """The model that a worker loads first. Raises IndexError when none is named."""
+        return self.names[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models that are named."""
+        return tuple(name for name in self.models if name != ANY)
+
+    @property
+    def any_model(self) -> bool:
+        """Whether models that are not named are served too."""
+        return ANY in self.models
 
     @property
     def keep_alive_s(self) -> float:
         """How long an unused model stays loaded (s); negative is for ever."""
         if not self.keep_alive:
-            return FOREVER_S if len(self.models) == 1 else 300.0
+            return 300.0 if self.any_model or len(self.models) > 1 else FOREVER_S
         try:
             return seconds_of(float(self.keep_alive))
         except ValueError:

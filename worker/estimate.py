@@ -1,10 +1,11 @@
-"""How much memory a model takes when it is loaded: weights, projector, KV cache of all slots, and what engines add."""
+"""What a model needs when it is loaded: its context, and memory for weights, projector, KV cache of all slots and what
+engines add."""
 
 import logging
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.catalog.catalog import CatalogModel
 from shared.catalog.gguf import NotGguf, read_gguf
@@ -32,23 +33,32 @@ _LOADED = (MODEL, PROJECTOR, ADAPTER)
 """Layers that an engine holds in memory."""
 
 
-def estimate(settings: Settings, store: Store, model: CatalogModel) -> int:
-    """Bytes. Reads the head of the weights from the store, and blocks meanwhile. Raises ServiceUnavailable.
+class Need(NamedTuple):
+    """`size` in bytes; `context` of a slot, in tokens."""
+
+    size: int
+    context: int
+
+
+def estimate(settings: Settings, store: Store, model: CatalogModel) -> Need:
+    """Reads the head of the weights from the store, and blocks meanwhile. Raises ServiceUnavailable.
 
     A fake engine holds nothing, and counts as its layers. A file that cannot be read as GGUF counts without a cache:
     its engine will say what is wrong with it.
     """
     files = sum(layer.size for layer in model.manifest.layers if layer.media_type in _LOADED)
+    context = model.context(settings.context)
     if engine_words(settings)[0] == FAKE:
-        return files
-    if "completion" not in model.capabilities:
-        return files + _ENGINE
+        return Need(files, context)
     try:
         header = read_gguf(partial(_read, store, model.manifest.model))
     except NotGguf as error:
         log.warning("%s: %s", model.id, error.message)
-        return files + _ENGINE + _PROMPT_CACHE
-    return files + _ENGINE + _PROMPT_CACHE + kv_cache(header.metadata, settings.context * settings.slots)
+        return Need(files + _ENGINE + _PROMPT_CACHE, context)
+    context = min(context, header.context_length or context)
+    if "completion" not in model.capabilities:
+        return Need(files + _ENGINE, context)
+    return Need(files + _ENGINE + _PROMPT_CACHE + kv_cache(header.metadata, context * settings.slots), context)
 
 
 def kv_cache(metadata: Mapping[str, Any], tokens: int) -> int:
@@ -70,9 +80,9 @@ def kv_cache(metadata: Mapping[str, Any], tokens: int) -> int:
     return int(blocks * (_most(kv_heads) or heads) * (key + value) * _ELEMENT * tokens)
 
 
-def budget(settings: Settings, models: int) -> int:
+def budget(settings: Settings) -> int:
     """Bytes that a worker's models may take together; 0 is no bound."""
-    if settings.memory or models == 1:
+    if settings.memory or (len(settings.names) == 1 and not settings.any_model):
         return settings.memory
     return int(_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 

@@ -4,17 +4,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from shared.errors import ModelUnavailable, PunaError
-from worker.member import Free, Make, Member, nothing
+from worker.member import Free, Make, Member, OnBytes, nothing
 from worker.residency import Evict, Load, Residency, Rules
-from worker.runtime.engine import EngineState
+from worker.runtime.engine import Engine, EngineState
 
 log = logging.getLogger("puna.worker")
 
 TROUBLE_S = 5.0
 """A model that could not be brought to its engine is tried again after this (s); until then its jobs fail."""
+
+_TOLD_S = 1.0
+"""How often a download's progress is told (s)."""
 
 _HORIZON_S = 3600.0
 """A timer is set no further ahead (s)."""
@@ -32,9 +36,19 @@ class Fleet:
         self._looking = False
         self._closed = False
 
-    def add(self, queue: str, model: str, size: int, slots: int, make: Make, free: Free | None = None) -> Member:
-        """A model to be loaded when it is asked for; `size` in bytes. `free` is called when its engine is gone."""
-        member = Member(self, queue, model, slots, make, free or nothing)
+    def add(
+        self,
+        queue: str,
+        model: str,
+        size: int,
+        slots: int,
+        make: Make,
+        free: Free | None = None,
+        context: int = 0,
+    ) -> Member:
+        """A model to be loaded when it is asked for; `size` in bytes, `context` of a slot in tokens. `free` is called
+        when its engine is gone."""
+        member = Member(self, queue, model, slots, make, free or nothing, context)
         self.members[queue] = member
         self.residency.sizes[queue] = size
         if not self.residency.fits(queue):
@@ -45,6 +59,18 @@ class Fleet:
             )
             log.error("%s", member.trouble.message)
         return member
+
+    def refuse(self, queue: str, model: str, slots: int, error: PunaError) -> Member:
+        """A model that cannot be had: its jobs fail with `error`."""
+        member = self.add(queue, model, 0, slots, _unmade)
+        member.trouble = error
+        self.residency.bar(queue, barred=True)
+        return member
+
+    def remove(self, queue: str) -> None:
+        """A model that is not loaded is not served any more."""
+        del self.members[queue]
+        self.residency.forget(queue)
 
     async def preload(self, member: Member) -> None:
         """Load a model before anybody asks; nothing when it does not fit. Raises PunaError."""
@@ -61,6 +87,10 @@ class Fleet:
     def freeze(self) -> None:
         """Load and unload nothing more: whoever takes jobs is draining."""
         self._closed = True
+
+    @property
+    def frozen(self) -> bool:
+        return self._closed
 
     async def close(self) -> None:
         """Stop every engine."""
@@ -111,12 +141,15 @@ class Fleet:
     async def _load(self, member: Member) -> None:
         resident = self.residency.residents[member.queue]
         log.info("loading %s, %s", member.model, _gb(resident.size))
+        member.changed()
         try:
-            engine = await member.make(lambda state: self._on_state(member, state))
+            engine = await member.make(lambda state: self._on_state(member, state), self._on_bytes(member))
             await engine.start()
         except BaseException:
             self.residency.gone(member.queue)
             raise
+        finally:
+            member.fetched = None
         member.engine = engine
         member.changed()
 
@@ -128,6 +161,25 @@ class Fleet:
         self.residency.gone(member.queue)
         member.changed()
         self.look()
+
+    def _on_bytes(self, member: Member) -> OnBytes:
+        """Tells of a download, from its threads, now and then."""
+        loop, told_at = asyncio.get_running_loop(), 0.0
+
+        def tell(there: int, total: int) -> None:
+            nonlocal told_at
+            if self.now() - told_at < _TOLD_S:
+                return
+            told_at = self.now()
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._fetched, member, there, total)
+
+        return tell
+
+    def _fetched(self, member: Member, there: int, total: int) -> None:
+        if member.engine is None and member.queue in self.residency.residents:
+            member.fetched = (there, total)
+            member.changed()
 
     def _on_state(self, member: Member, state: EngineState) -> None:
         if member.queue not in self.residency.residents:
@@ -144,6 +196,10 @@ class Fleet:
         self.residency.bar(member.queue, barred=False)
         member.changed()
         self.look()
+
+
+async def _unmade(*_: object) -> Engine:
+    raise ModelUnavailable("there is no such model")
 
 
 def _gb(size: int) -> str:

@@ -10,10 +10,11 @@ from shared.catalog.catalog import CatalogModel
 from shared.catalog.manifest import ADAPTER, PROJECTOR, TEMPLATE, Layer
 from shared.settings import Settings
 from worker.aside import aside
-from worker.member import OnState
+from worker.member import OnBytes, OnState
 from worker.runtime.llama import LlamaEngine
 from worker.runtime.llama_argv import FAKE, Weights, engine_words
 from worker.weights import Weights as WeightsOnDisk
+from worker.weights import unseen
 
 
 class Loader:
@@ -25,16 +26,18 @@ class Loader:
         self._held: Counter[str] = Counter()
         self._stop = threading.Event()
 
-    async def engine(self, model: CatalogModel, on_state: OnState) -> LlamaEngine:
-        """An engine, not started. Raises what `worker.weights` does; then nothing is held."""
+    async def engine(
+        self, model: CatalogModel, context: int, on_state: OnState, on_bytes: OnBytes = unseen
+    ) -> LlamaEngine:
+        """An engine, not started, with so many tokens of context for each slot. Raises what `worker.weights` does; then
+        nothing is held."""
         layers = self._layers(model)
         self._held.update(layer.digest for layer in layers)
         try:
-            weights = await aside(lambda: self._weights(model))
+            weights = await aside(lambda: self._weights(model, on_bytes))
         except BaseException:
             await self.release(model)
             raise
-        context = self._longest_input(model) if weights.embedding else self._settings.context
         engine = LlamaEngine(replace(self._settings, models=(model.id,), context=context), weights)
         engine.process.on_state(on_state)
         return engine
@@ -64,7 +67,7 @@ class Loader:
         found = [manifest.model, manifest.layer(PROJECTOR), manifest.layer(TEMPLATE), manifest.layer(ADAPTER)]
         return [layer for layer in found if layer is not None]
 
-    def _weights(self, model: CatalogModel) -> Weights:
+    def _weights(self, model: CatalogModel, on_bytes: OnBytes) -> Weights:
         layer = model.manifest.model
         embedding = "embedding" in model.capabilities and "completion" not in model.capabilities
         if engine_words(self._settings)[0] == FAKE:
@@ -76,7 +79,7 @@ class Loader:
             return self._disk.blob_path(layer, stop=self._stop)
 
         return Weights(
-            path(layer),
+            self._disk.blob_path(layer, on_bytes, self._stop),
             layer.digest,
             mmproj=path(projector) if projector else None,
             # Another template language is Ollama's own: the weights' template serves then.
@@ -84,9 +87,3 @@ class Loader:
             lora=path(adapter) if adapter else None,
             embedding=embedding,
         )
-
-    def _longest_input(self, model: CatalogModel) -> int:
-        """Tokens. A model that embeds says what it was made for, and an engine must hold that much in one step."""
-        told = model.defaults.get("num_ctx") or model.config.get("context_length")
-        most = self._settings.context
-        return min(told, most) if isinstance(told, int) and told > 0 else most

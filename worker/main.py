@@ -5,23 +5,23 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any
 
 from shared import keys, lifeline, logs
 from shared.catalog.catalog import Catalog, CatalogModel
 from shared.catalog.store import open_store
 from shared.errors import PunaError
-from shared.redis import UNREACHABLE
+from shared.redis import UNREACHABLE, connect
 from shared.settings import SettingError, Settings
 from shared.stream.pubsub import Subscriptions
 from worker import collect
-from worker.consumer import Consumer
 from worker.estimate import budget, estimate
 from worker.fleet import Fleet
 from worker.librarian import Librarian
 from worker.loader import Loader
 from worker.residency import Rules
+from worker.roster import Roster
+from worker.seeker import Seeker
 from worker.tasks import tasks
 from worker.weights import Weights
 
@@ -47,39 +47,34 @@ async def serve(settings: Settings) -> None:
     """Serve `settings.models` until told to stop. Raises ModelNotFound, ModelUnavailable or ServiceUnavailable."""
     store = open_store(settings)
     models = await _runners(Catalog(store), settings)
-    rules = Rules(budget(settings, len(models)), settings.keep_alive_s, settings.residence_s, settings.patience_s)
+    rules = Rules(budget(settings), settings.keep_alive_s, settings.residence_s, settings.patience_s)
     fleet = Fleet(rules)
     loader = Loader(settings, Weights(store, settings.home / "weights", settings.weights_bytes))
     subscriptions = Subscriptions(settings.redis_url)
-
-    async def consumer(model: CatalogModel) -> Consumer:
-        """Of one model, whose engine the fleet loads and unloads."""
-        size = await asyncio.to_thread(estimate, settings, store, model)
-        make, free = partial(loader.engine, model), partial(loader.release, model)
-        member = fleet.add(model.queue, model.id, size, settings.slots, make, free)
-        made = Consumer(settings, member, subscriptions, model=model.id, queue=model.queue, gate=member)
-        member.changed = made.changed
-        return made
-
-    consumers = [await consumer(model) for model in models]
-    # Before the signals are caught: until then they end a download at once, and the next start resumes it.
-    await fleet.members[models[0].queue].start()
-    librarian = Librarian(store, tasks(settings))
-    consumers.append(Consumer(settings, librarian, subscriptions, model="", queue=keys.CATALOG_QUEUE))
+    roster = Roster(settings, fleet, loader, subscriptions)
+    for model in models:
+        roster.serve(model, await asyncio.to_thread(estimate, settings, store, model))
+    if models:
+        # Before the signals are caught: until then they end a download at once, and the next start resumes it.
+        await fleet.members[models[0].queue].start()
+    roster.engage(Librarian(store, tasks(settings)), keys.CATALOG_QUEUE)
+    redis = connect(settings.redis_url)
+    seeker = Seeker(settings, store, fleet, roster, redis, subscriptions)
     loop = asyncio.get_running_loop()
 
     def drain() -> None:
-        fleet.freeze()
-        for each in consumers:
-            each.drain()
+        seeker.drain()
+        roster.drain()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain)
     collect.start(store, settings.collect_grace_s)
+    works = [roster.run(), seeker.run()] if settings.any_model else [roster.run()]
     try:
-        await asyncio.gather(*(each.run() for each in consumers))
+        await asyncio.gather(*works)
     finally:
         await subscriptions.close()
+        await redis.connection_pool.disconnect()
         await fleet.close()
         loader.close()
     log.info("stopped")
@@ -88,7 +83,7 @@ async def serve(settings: Settings) -> None:
 async def _runners(catalog: Catalog, settings: Settings) -> list[CatalogModel]:
     """The models that are named, one for each queue: others of its names and defaults share its engine."""
     runners: dict[str, CatalogModel] = {}
-    for name in settings.models:
+    for name in settings.names:
         model = await catalog.resolve(name)
         runners.setdefault(model.queue, model)
     return list(runners.values())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.errors import EngineFailed, PunaError
 from shared.frames import Event
+from worker.residency import State
 from worker.runtime.engine import Engine, EngineState
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
 OnState: TypeAlias = Callable[[EngineState], None]
 
-Make: TypeAlias = Callable[[OnState], Awaitable[Engine]]
+OnBytes: TypeAlias = Callable[[int, int], None]
+"""Told how many bytes of the weights are here, and their total; in any thread."""
+
+Make: TypeAlias = Callable[[OnState, OnBytes], Awaitable[Engine]]
 """Bring the weights here and make an engine, not started, that tells of its states. Raises PunaError."""
 
 
@@ -24,10 +28,13 @@ Free: TypeAlias = Callable[[], Awaitable[None]]
 class Member:
     """One model, loaded or not: the `Engine` and the `Gate` of its consumer."""
 
-    def __init__(self, fleet: "Fleet", queue: str, model: str, slots: int, make: Make, free: Free) -> None:
+    def __init__(
+        self, fleet: "Fleet", queue: str, model: str, slots: int, make: Make, free: Free, context: int = 0
+    ) -> None:
         self.queue = queue
         self.model = model
         self.slots = slots
+        self.context = context
         self.make = make
         self.free = free
         self.engine: Engine | None = None
@@ -35,6 +42,8 @@ class Member:
         """Why it cannot be loaded: its jobs are taken and fail with this."""
         self.changed: Callable[[], None] = lambda: None
         """Called when jobs may be taken, or when what is loaded has changed."""
+        self.fetched: tuple[int, int] | None = None
+        """While its weights are brought here: bytes that are here, and their total."""
         self._fleet = fleet
         self._residency = fleet.residency
 
@@ -103,16 +112,29 @@ class Member:
     def record(self) -> dict[str, Any]:
         resident = self._residency.residents.get(self.queue)
         if resident is None:
-            return {"models": []}
+            return {"models": [], "doing": "" if self.open() else "waiting for memory"}
         kept = resident.keep_s >= 0
         until = time.time() + resident.until - self._fleet.now() if kept else None
         what = {"name": self.model, "queue": self.queue, "size": resident.size, "until": until}
         told = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)) if until is not None else None
         return {
             "models": [{**what, "state": resident.state.value}],
+            "doing": self._doing(resident.state),
             "size": resident.size,
+            "context": self.context,
             "expires_at": told,
         }
+
+    def _doing(self, state: State) -> str:
+        """What its jobs wait for; empty when they need not."""
+        if state is State.STOPPING:
+            return "waiting for memory"
+        if state is State.READY:
+            return ""
+        if self.fetched is None:
+            return "loading"
+        there, total = self.fetched
+        return f"downloading, {there * 100 // max(total, 1)} % of {total / 1e9:.1f} GB"
 
 
 async def nothing() -> None:

@@ -136,6 +136,13 @@ class Residency:
         """It takes no memory any more."""
         del self.residents[queue]
 
+    def forget(self, queue: str) -> None:
+        """It is not served any more. It must not be loaded."""
+        del self.sizes[queue]
+        self._waiting.pop(queue, None)
+        self._running.pop(queue, None)
+        self._barred.discard(queue)
+
     def bar(self, queue: str, *, barred: bool) -> None:
         """Whether to leave it unloaded for now, whatever waits."""
         (self._barred.add if barred else self._barred.discard)(queue)
@@ -145,6 +152,14 @@ class Residency:
     def fits(self, queue: str) -> bool:
         """Whether it could be loaded with nothing else loaded."""
         return not self.rules.budget or self.sizes[queue] <= self.rules.budget
+
+    def room(self, size: int) -> bool:
+        """Whether so many bytes could be loaded with nothing unloaded."""
+        return size <= self._free()
+
+    def unused(self, queue: str) -> bool:
+        """Whether it takes no memory, and nobody wants it to."""
+        return queue not in self.residents and queue not in self._waiting and not self._running[queue]
 
     def running(self, queue: str) -> int:
         """What holds it."""

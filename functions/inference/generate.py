@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from functions.services import Services
+from shared import keys
 from shared.errors import Cancelled, DeadlineExceeded, ServiceUnavailable
-from shared.frames import CancelledEvent, Event, Failed
+from shared.frames import CancelledEvent, Event, Failed, Progress
 from shared.job import JobSpec
 from shared.limits import Tenant, admit
 from shared.redis import UNREACHABLE
@@ -107,14 +108,18 @@ class Follower:
         self._reader = reader
         self.over = True
         """Nothing of the job waits or runs: not submitted yet, or its terminal frame has come."""
+        self._begun = False
 
     async def events(self) -> Events:
         """Batches up to and with the terminal event, which is Done. Raises the error that a job failed with."""
         async for frame in self._reader.frames(self._tick, FIRST_TICK_S):
             if frame is None:
                 self._check_deadline()
+                if not self._begun and (stage := await self._queued()):
+                    yield (Progress(stage),)
                 yield ()
                 continue
+            self._begun = True
             self.over = frame.terminal
             last = frame.events[-1]
             if isinstance(last, CancelledEvent):
@@ -135,6 +140,19 @@ class Follower:
                 await self._services.queue.cancel(self._spec.id, self._spec.queue, "the client disconnected", response)
         except UNREACHABLE:
             pass  # the job's deadline ends it
+
+    async def _queued(self) -> str:
+        """What a job waits for that has not begun, in words; empty when it is about to begin, or nobody knows."""
+        spec = self._spec
+        try:
+            before, doing = await self._services.scripts.run(
+                "wait", [keys.rq_queue(spec.queue), keys.serving(spec.queue)], [spec.id, keys.worker("")]
+            )
+        except UNREACHABLE:
+            return ""
+        if doing or before < 0:
+            return str(doing.decode())
+        return f"queued, {before} before it" if before else "queued"
 
     def _tick(self) -> float:
         late_at = self._spec.deadline + _LATE_S

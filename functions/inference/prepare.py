@@ -58,7 +58,7 @@ async def prepare_with_images(http: Request, services: Services, tenant: Tenant,
     """
     model = await services.catalog.resolve(ask.model)
     check_capabilities(model, ask)
-    request = within_context(ask.request, services.settings.context)
+    request = within_context(ask.request, model.context(services.settings.context))
     blobs: dict[str, bytes] = {}
     if "vision" in ask.features:
         messages, blobs = await gather(request["messages"], Limits.of(services.settings))
@@ -130,7 +130,7 @@ def within_context(request: dict[str, Any], context: int) -> dict[str, Any]:
     if asked > context:
         raise InvalidRequest(
             f"Invalid value for 'options.num_ctx': {asked} is more than the context of {context} tokens, "
-            "which is fixed when the model is loaded.",
+            "which is fixed when the model is loaded; a model created with 'PARAMETER num_ctx' has its own.",
             param="options.num_ctx",
         )
     rest = {name: value for name, value in request.items() if name != "options"}

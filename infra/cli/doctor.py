@@ -85,7 +85,7 @@ def port(chosen: Settings) -> Check:
 
 def models(chosen: Settings) -> Check:
     """Whether the models to serve are in the catalog: all of them, or the first that is not."""
-    checks = [model(chosen, name) for name in chosen.models]
+    checks = [model(chosen, name) for name in chosen.names]
     return next((check for check in checks if not check.ok), Check("model", "; ".join(each.found for each in checks)))
 
 

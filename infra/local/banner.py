@@ -4,6 +4,8 @@ import json
 import shlex
 from collections.abc import Sequence
 
+from shared.settings import ANY
+
 
 def curl(url: str, model: str) -> str:
     """A streaming chat as one shell command."""
@@ -13,13 +15,15 @@ def curl(url: str, model: str) -> str:
 
 
 def banner(url: str, models: Sequence[str], logs: str) -> str:
-    """The text that is printed when the stack answers; the first model is the one to chat with."""
+    """The text that is printed when the stack answers; the first model that is named is the one to chat with."""
+    named = [name for name in models if name != ANY]
+    served = [*named, *(["any model of the catalog"] if ANY in models else [])]
     return "\n".join(
         (
             "",
-            f"Puna is ready at {url} with {', '.join(models)}. Ctrl-C stops it; logs are in {logs}.",
+            f"Puna is ready at {url} with {', '.join(served)}. Ctrl-C stops it; logs are in {logs}.",
             "",
-            f"  {curl(url, models[0])}",
+            f"  {curl(url, next(iter(named), 'MODEL'))}",
             "",
             f'  OpenAI(base_url="{url}/v1", api_key="puna")',
             "",

@@ -20,7 +20,7 @@ from infra.local.ready import until_ready
 from infra.local.secret import kept_key
 from infra.local.supervisor import Supervisor
 from shared.errors import PunaError
-from shared.settings import Settings
+from shared.settings import ANY, Settings
 
 
 def serve(settings: Settings) -> int:
@@ -58,15 +58,15 @@ def seed(settings: Settings, say: Callable[[str], None]) -> tuple[str, ...]:
     from shared.catalog.store import open_store
 
     store = open_store(settings)
-    served = {ModelName.parse(name).folded: name for name in settings.models}
+    served = {ModelName.parse(name).folded: name for name in settings.names}
     for model in DEFAULTS:
         try:
             ensure(store, model, settings.home / "downloads")
         except PunaError as error:
-            if served.pop(ModelName.parse(model.name).folded, "") == settings.model:
+            if served.pop(ModelName.parse(model.name).folded, "") in settings.names[:1]:
                 raise
             say(f"going on without {model.name}: {error.message}")
-    return tuple(served.values())
+    return (*served.values(), ANY) if settings.any_model else tuple(served.values())
 
 
 class Stack:

@@ -65,13 +65,22 @@ class CatalogModel:
 
     @property
     def queue(self) -> str:
-        """The queue of the runner: models that differ in names and defaults only share one. Raises InvalidManifest
-        without weights."""
+        """The queue of the runner: models that differ only in names, and in defaults that a runner need not know,
+        share one. Raises InvalidManifest without weights."""
         digest = self.manifest.model.digest[7:].lower()
         others = [layer.digest for kind in _RUNNER for layer in self.manifest.layers if layer.media_type == kind]
+        if own := _count(self.defaults.get("num_ctx")):
+            others.append(f"num_ctx {own}")
         if others:
             digest = hashlib.sha256(" ".join([digest, *others]).encode()).hexdigest()
         return f"model-{digest[:12]}"
+
+    def context(self, default: int) -> int:
+        """The context that a runner has for each request (tokens): the model's own `num_ctx`, else `default`; never
+        more than the model was trained for, where its config tells that."""
+        trained = _count(self.config.get("context_length"))
+        wanted = _count(self.defaults.get("num_ctx")) or default
+        return min(wanted, trained) if trained else wanted
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -234,6 +243,11 @@ class Catalog:
             del self._flights[key]
         if not task.cancelled():
             task.exception()  # seen here in case nobody waits any more
+
+
+def _count(told: Any) -> int:
+    """A number of tokens; 0 for what is none."""
+    return told if type(told) is int and told > 0 else 0
 
 
 def _messages(blob: bytes) -> tuple[Mapping[str, str], ...]:

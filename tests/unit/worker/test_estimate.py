@@ -30,6 +30,6 @@ def test_the_cache_is_what_the_heads_need(changes: dict[str, object], bytes_per_
 
 
 def test_a_budget_is_what_is_set_and_a_share_of_the_machine_for_several() -> None:
-    assert budget(Settings(), 1) == 0
-    assert budget(Settings.load({"PUNA_MEMORY": "1.5G"}), 3) == 1.5 * 2**30
-    assert budget(Settings(), 2) > 100 << 20
+    assert budget(Settings(models=("a",))) == 0
+    assert budget(Settings.load({"PUNA_MEMORY": "1.5G"})) == 1.5 * 2**30
+    assert budget(Settings(models=("a", "b"))) > 100 << 20

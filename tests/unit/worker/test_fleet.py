@@ -10,7 +10,7 @@ from shared.errors import ModelUnavailable
 from shared.frames import Event
 from worker import fleet as fleets
 from worker.fleet import Fleet
-from worker.member import Make, OnState
+from worker.member import Make, OnBytes, OnState
 from worker.residency import Rules
 from worker.runtime.engine import EngineState
 
@@ -45,7 +45,7 @@ class FakeEngine:
 
 
 def making(engines: list[FakeEngine], *, fails: list[Exception] | None = None) -> Make:
-    async def make(on_state: OnState) -> FakeEngine:
+    async def make(on_state: OnState, on_bytes: OnBytes) -> FakeEngine:
         if fails:
             raise fails.pop()
         engines.append(FakeEngine(on_state))
@@ -105,7 +105,7 @@ async def test_a_load_that_fails_is_told_and_tried_again(monkeypatch: pytest.Mon
     member.changed = lambda: told.append(member.open())
     member.waits(True)
     await settle()
-    assert told == [True], "its jobs are taken, to fail"
+    assert told == [False, True], "none while it loads; then its jobs are taken, to fail"
     with pytest.raises(ModelUnavailable, match="not in the catalog"):
         await member.ready(1)
     while member.engine is None:

@@ -20,7 +20,7 @@ class Disk:
         self.held: set[str] = set()
         self._missing = Layer.of(MODEL, missing).digest
 
-    def blob_path(self, layer: Layer, **_: Any) -> Path:
+    def blob_path(self, layer: Layer, *_: Any, **__: Any) -> Path:
         if layer.digest == self._missing:
             raise ModelUnavailable("not in the catalog")
         self.held.add(layer.digest)
@@ -40,8 +40,8 @@ async def test_a_shared_file_is_held_until_the_last_engine_is_gone() -> None:
     disk = Disk()
     loader = Loader(Settings(), disk)  # type: ignore[arg-type]
     one, two = model("one", b"same", b"{% one %}"), model("two", b"same", b"{% two %}")
-    await loader.engine(one, lambda state: None)
-    await loader.engine(two, lambda state: None)
+    await loader.engine(one, 64, lambda state: None)
+    await loader.engine(two, 64, lambda state: None)
     assert len(disk.held) == 3
     await loader.release(one)
     assert disk.held == {layer.digest for layer in two.manifest.layers}
@@ -53,5 +53,5 @@ async def test_nothing_is_held_for_a_model_that_cannot_be_had() -> None:
     disk = Disk(missing=b"{% gone %}")
     loader = Loader(Settings(), disk)  # type: ignore[arg-type]
     with pytest.raises(ModelUnavailable):
-        await loader.engine(model("one", b"weights", b"{% gone %}"), lambda state: None)
+        await loader.engine(model("one", b"weights", b"{% gone %}"), 64, lambda state: None)
     assert disk.held == set()

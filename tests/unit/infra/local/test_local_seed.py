@@ -35,7 +35,7 @@ def test_all_that_are_named_are_served(tmp_path: Path, lacking: set[str]) -> Non
 def test_it_goes_on_without_a_second_model(tmp_path: Path, lacking: set[str]) -> None:
     lacking.add("all-minilm:latest")
     said: list[str] = []
-    assert seed(Settings(home=tmp_path), said.append) == ("smollm2:135m",)
+    assert seed(Settings(home=tmp_path), said.append) == ("smollm2:135m", "*")
     assert said == ["going on without all-minilm:latest: no such file"]
 
 
