@@ -139,7 +139,7 @@ class Consumer:
         await asyncio.to_thread(base.register_birth)
         self._base = base
         self._ledger = Ledger(self._settings.redis_url, base, int(self._settings.failure_ttl_s))
-        log.info("worker %s serves %s from queue %s", self.name, self._model, self._queue)
+        log.info("worker %s serves %s from queue %s", self.name, self._model or "the catalog", self._queue)
 
     # Taking jobs
 

@@ -17,11 +17,13 @@ def curl(url: str, model: str) -> str:
 def banner(url: str, models: Sequence[str], logs: str) -> str:
     """The text that is printed when the stack answers; the first model that is named is the one to chat with."""
     named = [name for name in models if name != ANY]
-    served = [*named, *(["any model of the catalog"] if ANY in models else [])]
+    served = ", ".join(named)
+    if ANY in models:
+        served += " and any other model of the catalog" if named else "any model of the catalog"
     return "\n".join(
         (
             "",
-            f"Puna is ready at {url} with {', '.join(served)}. Ctrl-C stops it; logs are in {logs}.",
+            f"Puna is ready at {url} with {served}. Ctrl-C stops it; logs are in {logs}.",
             "",
             f"  {curl(url, next(iter(named), 'MODEL'))}",
             "",

@@ -9,10 +9,11 @@ import ollama
 import pytest
 
 from infra.seeds.models import SMOLLM2
+from shared import keys
 from shared.catalog.create import create
 from shared.catalog.directory import DirectoryStore
 from shared.schema.create import parse
-from tests.harness import Stack, running_stack
+from tests.harness import Stack, running_stack, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.redis]
 
@@ -57,6 +58,8 @@ def stack(catalog_of_models: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         catalog(folder / "own", catalog_of_models)
         stack.environ["PUNA_CATALOG"] = str(folder / "own")
         stack.start_api()
+        stack.start_worker(ready=False, PUNA_MODEL="*")
+        wait_for(lambda: stack.redis.exists(keys.SEEKERS), "the worker serves any model")
         yield stack
 
 
@@ -67,31 +70,39 @@ def client(stack: Stack) -> Iterator[ollama.Client]:
     client.close()
 
 
-def said(stack: Stack, client: ollama.Client, model: str) -> str:
-    """A model's answer, from a worker that serves it."""
-    worker = stack.start_worker(PUNA_MODEL=model)
-    try:
-        return client.chat(model, ASKED, options=SAME).message.content or ""
-    finally:
-        worker.stop()
+def said(client: ollama.Client, model: str) -> str:
+    """A model's answer; its engine goes after it."""
+    return client.chat(model, ASKED, options=SAME, keep_alive=0).message.content or ""
 
 
-def test_an_adapter_is_applied(stack: Stack, client: ollama.Client, tmp_path: Path) -> None:
-    plain = said(stack, client, SMOLLM2.name)
+def test_an_adapter_is_applied(client: ollama.Client, tmp_path: Path) -> None:
+    plain = said(client, SMOLLM2.name)
     answers = {}
     for name, strength in (("same", 0.0), ("changed", 3.0)):
         digest = client.create_blob(adapter(tmp_path / f"{name}.gguf", strength))
         assert client.create(name, from_=SMOLLM2.name, adapters={"lora.gguf": digest}).status == "success"
-        answers[name] = said(stack, client, name)
+        answers[name] = said(client, name)
     assert answers["same"] == plain
     assert answers["changed"] != plain
 
 
-def test_a_template_is_used(stack: Stack, client: ollama.Client) -> None:
+def test_a_template_is_used(client: ollama.Client) -> None:
     template = "{% for m in messages %}The capital of France is{% endfor %}"
     client.create("templated", from_=SMOLLM2.name, template=template)
-    assert "Paris" in said(stack, client, "templated")
+    assert "Paris" in said(client, "templated")
     assert client.show("templated").template == template
+
+
+def test_the_engine_gets_the_context_of_the_modelfile(client: ollama.Client) -> None:
+    client.create("narrow", from_=SMOLLM2.name, parameters={"num_ctx": 256})
+    client.create("wide", from_=SMOLLM2.name, parameters={"num_ctx": 1024})
+    long = [{"role": "user", "content": "word " * 600}]
+    assert client.chat("wide", long, options={"num_predict": 1}).prompt_eval_count > 600, "more than the setting"
+    with pytest.raises(ollama.ResponseError, match="256") as caught:
+        client.chat("narrow", [{"role": "user", "content": "word " * 300}])
+    assert caught.value.status_code == 400
+    told = {each.model: each.context_length for each in client.ps().models}
+    assert told == {"narrow:latest": 256, "wide:latest": 1024}
 
 
 def test_a_digest_is_shared(stack: Stack, client: ollama.Client) -> None:
