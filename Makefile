@@ -16,11 +16,12 @@ help:  ## Show this list
 run: .venv/.local  ## Start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/puna serve $(ARGS)
 
-test: .venv/.dev  ## Run all tests; ARGS="-m 'not engine'" and the like choose
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev  ## Run the tests, about ten minutes; ARGS="-m 'not engine'" and the like choose
+	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
 test-all: export PULL_BYTES = 1000000000
-test-all: check test  ## Run check and test, as CI does, with larger files
+test-all: check test  ## Run check, test, and the slow tests too, as CI does
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: .venv/.dev  ## Formatting, lint, strict types, AWS templates
 	@$(BIN)/ruff format --check .

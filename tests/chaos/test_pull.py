@@ -64,6 +64,7 @@ def check(store: Store, key: str, expected: dict[str, Manifest]) -> Manifest | N
     return manifest
 
 
+@pytest.mark.slow
 def test_kills(environ: dict[str, str]) -> None:
     """Each puller is killed at another moment of its work; the last one is left alone."""
     store = open_store(Settings.load(environ))
@@ -101,6 +102,7 @@ def test_kills(environ: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("names", [1, WRITERS])
+@pytest.mark.slow
 def test_fifty_pulls_at_once(environ: dict[str, str], names: int) -> None:
     """Of different models, to one name and to fifty: each manifest is one that was pulled, with all its blobs."""
     store = open_store(Settings.load(environ))

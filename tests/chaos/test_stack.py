@@ -84,6 +84,7 @@ async def test_200_requests_against_a_bound_of_32_with_4_slots(stack: Stack, cli
     assert stack.residue() == {}
 
 
+@pytest.mark.slow
 async def test_20_kills_of_the_worker_leave_no_request_without_an_end(stack: Stack, client: httpx.AsyncClient) -> None:
     stack.environ |= {
         "PUNA_ENGINE": "fake --rate 100",

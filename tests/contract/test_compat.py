@@ -20,6 +20,7 @@ from tests.contract.compat.table import COMMAND, PAGE, page
 @pytest.mark.engine
 @pytest.mark.redis
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_the_page_says_what_is_seen(tmp_path: Path) -> None:
     kept, seen = PAGE.read_text().splitlines(), page(observe(tmp_path)).splitlines()
     drift = "\n".join(difflib.unified_diff(kept, seen, "docs/compatibility.md", "seen", lineterm="", n=0))

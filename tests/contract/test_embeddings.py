@@ -189,6 +189,7 @@ def test_tokens_of_another_models_vocabulary(embedder: Api) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.slow
 def test_as_many_inputs_as_may_be(embedder: Api) -> None:
     body = ask(embedder, input=[f"text {number}" for number in range(2048)], encoding_format="base64")
     assert [row["index"] for row in body["data"]] == list(range(2048))

@@ -106,6 +106,7 @@ def check(answer: httpx.Response) -> None:
 
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(messages=MESSAGES, fields=st.dictionaries(FIELDS, JSON, max_size=4), good=st.booleans(), stream=st.booleans())
+@pytest.mark.slow
 def test_any_chat_body(client: httpx.Client, messages: Any, fields: Any, good: bool, stream: bool) -> None:
     body = {"model": FAKE_MODEL, "messages": messages, "max_tokens": 2, "stream": stream}
     if good:
@@ -115,6 +116,7 @@ def test_any_chat_body(client: httpx.Client, messages: Any, fields: Any, good: b
 
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(items=ITEMS, fields=st.dictionaries(RESPONSE_FIELDS, JSON, max_size=4), good=st.booleans(), stream=st.booleans())
+@pytest.mark.slow
 def test_any_response_body(client: httpx.Client, items: Any, fields: Any, good: bool, stream: bool) -> None:
     body = {"model": FAKE_MODEL, "input": "hello" if good else items, "max_output_tokens": 2, "stream": stream}
     check(client.post("/v1/responses", json={**body, **fields}))
@@ -160,6 +162,7 @@ def test_any_model_name(client: httpx.Client, name: str) -> None:
     check(client.get("/v1/models/" + quote(name, safe="/")))
 
 
+@pytest.mark.slow
 def test_our_own_openapi_document(fuzzed: Stack, tmp_path: Path) -> None:
     """Schemathesis reads the document and tries what it allows, and what it does not."""
     found = subprocess.run(

@@ -164,6 +164,7 @@ async def test_tools_calls_and_results_are_in_the_prompt(engine: LlamaEngine) ->
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "search"}}])
+@pytest.mark.slow
 async def test_a_forced_call_is_made_and_valid(engine: LlamaEngine, choice: Any) -> None:
     for seed, prompt in enumerate(ASKED):
         events = await ask(engine, prompt, tools=TOOLS, tool_choice=choice, max_tokens=200, temperature=0.8, seed=seed)
@@ -314,6 +315,7 @@ async def test_json_begun_goes_on(engine: LlamaEngine) -> None:
 
 
 @pytest.mark.parametrize(("prompt", "times"), [("Tell me a story.", 20), ("Name ten fruits. " * 20, 3)])
+@pytest.mark.slow
 async def test_one_seed_gives_one_text(engine: LlamaEngine, prompt: str, times: int) -> None:
     texts = {text_of(await ask(engine, prompt, temperature=1, seed=6, max_tokens=24)) for _ in range(times)}
     assert len(texts) == 1

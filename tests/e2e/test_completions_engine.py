@@ -338,6 +338,7 @@ async def test_closing_the_generator_stops_every_generation(engine: LlamaEngine)
 
 
 @pytest.mark.parametrize("prompt", ["漢字漢字漢字漢字漢字", "Русский язык: ελληνικά 日本語 한국어 العربية"])
+@pytest.mark.slow
 async def test_tokens_that_the_engine_leaves_out_are_the_ones_it_generated(engine: LlamaEngine, prompt: str) -> None:
     """Its own list of tokens, which only an answer that is no stream has, says which they were."""
     http, left_out = client_of(engine), 0

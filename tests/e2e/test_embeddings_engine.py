@@ -138,6 +138,7 @@ async def test_a_token_out_of_the_vocabulary_is_named(engine: LlamaEngine, asked
     assert caught.value.param == param
 
 
+@pytest.mark.slow
 async def test_closing_stops_what_is_under_way(engine: LlamaEngine) -> None:
     vectors = engine.run("embedding", {"input": ["word " * 250] * 8 * llama_embedding.BATCH})
     await anext(vectors)

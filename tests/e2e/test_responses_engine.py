@@ -171,6 +171,7 @@ def test_every_stream_of_the_engine_keeps_the_rules(real_stack: Stack, fields: d
     assert [item["type"] for item in whole["output"]] == [item["type"] for item in final["output"]]
 
 
+@pytest.mark.slow
 def test_too_long_a_conversation_is_refused_or_loses_its_oldest_turns(client: OpenAI) -> None:
     """The question, which comes last, and the instructions, which come first, are still there."""
     turns: list[Any] = []

@@ -120,6 +120,7 @@ async def test_text_is_answered_as_without_the_projector(default_weights: Path, 
     assert all(answers[0])
 
 
+@pytest.mark.slow
 async def test_the_projector_is_the_same_each_time(default_weights: Path, tmp_path: Path) -> None:
     made = []
     for name in ("a", "b"):

@@ -19,6 +19,7 @@ NODE, NPM = shutil.which("node"), shutil.which("npm")
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.redis,
+    pytest.mark.slow,
     pytest.mark.skipif(NODE is None or NPM is None, reason="no node or no npm on the PATH: the Node SDK is not tested"),
 ]
 

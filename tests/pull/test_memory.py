@@ -18,6 +18,7 @@ MOST = 200_000_000
 
 
 @pytest.mark.parametrize("kind", ["directory", pytest.param("s3", marks=pytest.mark.s3)])
+@pytest.mark.slow
 def test_a_puller_stays_small(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
     environ = {"PUNA_CATALOG": str(tmp_path / "catalog"), "PUNA_REGISTRY_NETWORKS": "127.0.0.0/8"}
     if kind == "s3":

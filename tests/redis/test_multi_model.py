@@ -94,6 +94,7 @@ def test_the_best_possible_is_what_one_would_count() -> None:
     assert best([["a"], ["b"], ["a"]], 1) == 3
 
 
+@pytest.mark.slow
 async def test_a_mixed_load_on_memory_for_two_of_three(stack: Stack) -> None:
     chance = random.Random(7)
     shares = ((5, 3, 2), (1, 1, 1), (1, 2, 3), (5, 1, 5), (2, 5, 3), (3, 2, 5))
@@ -112,6 +113,7 @@ async def test_a_mixed_load_on_memory_for_two_of_three(stack: Stack) -> None:
     assert stack.residue() == {}
 
 
+@pytest.mark.slow
 async def test_requests_in_a_steady_stream_are_batched(stack: Stack) -> None:
     """They come one by one, mixed: in their own order they would need a load for every second one."""
     chance = random.Random(3)

@@ -30,6 +30,7 @@ def with_model(store: Store) -> Store:  # noqa: F811
     return store
 
 
+@pytest.mark.slow
 def test_one_name(with_model: Store) -> None:
     def write(i: int) -> str:
         name = ("TEST", "Test")[i % 2]
