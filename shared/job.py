@@ -18,7 +18,7 @@ class JobSpec:
     seconds. `stream` says that the caller sees tokens as they come, so a second attempt after the first token is
     impossible. `response` is the head of the response that is made of it (`shared.responses.head`), None for other
     answers; `brought` are the items that its conversation gets before the output. `keep_alive` is how long the model
-    is to be kept loaded after it (s): negative for ever, 0 not at all, None as the worker's setting says.
+    is to be kept loaded after it (s): negative for ever, 0 not at all, None for no change.
     """
 
     id: str

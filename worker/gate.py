@@ -25,7 +25,7 @@ class Gate(Protocol):
         ...
 
     def used(self, keep_s: float | None) -> None:
-        """A job ended that asks to keep the model for so long (s), None for the setting; before its `release`."""
+        """A job ended that asks to keep the model for so long (s), None for no change; before its `release`."""
         ...
 
     def resting(self) -> bool:

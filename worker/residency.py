@@ -113,10 +113,10 @@ class Residency:
         self._running[queue] -= 1
 
     def used(self, queue: str, now: float, keep_s: float | None) -> None:
-        """A job has ended; what it asks for decides how long the model is kept, None for the rule."""
+        """A job has ended; what it asks for decides how long the model is kept, None changes nothing."""
         if resident := self.residents.get(queue):
             resident.used_at = now
-            resident.keep_s = self.rules.keep_s if keep_s is None else keep_s
+            resident.keep_s = resident.keep_s if keep_s is None else keep_s
 
     def ready(self, queue: str, now: float) -> None:
         """It is loaded."""

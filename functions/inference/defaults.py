@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.catalog.catalog import CatalogModel
 from shared.catalog.manifest import InvalidManifest
+from shared.durations import seconds_of
 from shared.schema.options import OPTIONS, Asked, put
 
 
@@ -23,6 +24,15 @@ def with_defaults(request: Mapping[str, Any], parameters: Mapping[str, Any]) -> 
     merged = {**defaults.fields, **request}
     options = {**defaults.options, **request.get("options", {})}
     return {**merged, "options": options} if options else merged
+
+
+def kept_s(model: CatalogModel) -> float | None:
+    """How long a model wants to be kept after a request (s), None for the setting. Raises InvalidManifest."""
+    try:
+        told = model.defaults.get("keep_alive")
+        return None if told is None else seconds_of(told)
+    except (ValueError, OverflowError):
+        raise InvalidManifest("the model is damaged: its parameter 'keep_alive' is no time", param="model") from None
 
 
 def with_words(request: Mapping[str, Any], model: CatalogModel) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from fastapi import Request
 
-from functions.inference.defaults import with_defaults, with_words
+from functions.inference.defaults import kept_s, with_defaults, with_words
 from functions.services import Services
 from shared.catalog.catalog import CatalogModel
 from shared.constrain.answer import constrained
@@ -71,7 +71,7 @@ def job_of(http: Request, services: Services, model: CatalogModel, tenant: Tenan
     """What is asked, as a job for a model, to be done by the deadline that the settings give."""
     created = time.time()
     request = dict(ask.request)
-    keep_alive = request.pop("keep_alive", None)
+    asked_s = request.pop("keep_alive", None)
     return JobSpec(
         id=new_id(),
         queue=model.queue,
@@ -85,7 +85,7 @@ def job_of(http: Request, services: Services, model: CatalogModel, tenant: Tenan
         user=ask.user,
         request_id=http.scope["puna.request_id"],
         traceparent=http.headers.get("traceparent"),
-        keep_alive=keep_alive,
+        keep_alive=kept_s(model) if asked_s is None else asked_s,
     )
 
 

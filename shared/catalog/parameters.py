@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from shared.durations import seconds_of
 from shared.errors import InvalidRequest
 
 _INTEGERS: Final = (
@@ -19,8 +20,9 @@ TYPES: Final[Mapping[str, str]] = {
     **dict.fromkeys(_FLOATS, "float"),
     "use_mmap": "boolean",
     "stop": "strings",
+    "keep_alive": "duration",
 }
-"""Every parameter that a model can have, with the type of its value."""
+"""Every parameter that a model can have, with the type of its value. `keep_alive` is ours; elsewhere it is unknown."""
 
 DEPRECATED: Final = frozenset(
     (
@@ -62,9 +64,9 @@ def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
         kind = _type(name)
         if not _FITS[kind](value):
             raise InvalidRequest(f'option "{name}" must be of type {_NAMES[kind]}', param=f"parameters.{name}")
-        checked[name] = [value] if isinstance(value, str) else list(value) if kind == "strings" else value
-        if kind == "integer":
-            checked[name] = int(value)
+        if kind == "strings":
+            value = [value] if isinstance(value, str) else list(value)
+        checked[name] = int(value) if kind == "integer" else value
     return checked
 
 
@@ -114,14 +116,44 @@ def _boolean(text: str) -> bool:
     return text in _TRUE
 
 
-_READERS: Final[Mapping[str, Callable[[str], Any]]] = {"integer": _integer, "float": _float, "boolean": _boolean}
+def _duration(text: str) -> str | float:
+    """As it is written, a bare number as one. Raises InvalidRequest."""
+    try:
+        value: str | float = float(text) if text.lstrip("+-").replace(".", "", 1).isdecimal() else text
+        seconds_of(value)
+    except ValueError:
+        raise InvalidRequest(f"invalid duration value [{text}]", param="parameters") from None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
-_NAMES: Final = {"integer": "integer", "float": "float32", "boolean": "boolean", "strings": "array"}
+
+def _is_duration(value: Any) -> bool:
+    try:
+        seconds_of(value)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "integer": _integer,
+    "float": _float,
+    "boolean": _boolean,
+    "duration": _duration,
+}
+
+_NAMES: Final = {
+    "integer": "integer",
+    "float": "float32",
+    "boolean": "boolean",
+    "strings": "array",
+    "duration": "duration",
+}
 
 _FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "integer": lambda value: type(value) is int or (type(value) is float and value.is_integer()),
     "float": lambda value: type(value) in (int, float) and value - value == 0,
     "boolean": lambda value: type(value) is bool,
+    "duration": _is_duration,
     "strings": lambda value: (
         isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
     ),

@@ -114,6 +114,27 @@ async def test_a_load_that_fails_is_told_and_tried_again(monkeypatch: pytest.Mon
     await fleet.close()
 
 
+async def test_a_download_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet, engines, there = fleet_of(1), list[FakeEngine](), asyncio.Event()
+
+    async def make(on_state: OnState, on_bytes: OnBytes) -> FakeEngine:
+        await asyncio.to_thread(on_bytes, 2_000_000_000, 5_000_000_000)
+        await there.wait()
+        return await making(engines)(on_state, on_bytes)
+
+    member = fleet.add("a", "a", 1, 4, make, context=64)
+    told: list[str] = []
+    member.changed = lambda: told.append(member.record()["doing"])
+    member.waits(True)
+    while len(told) < 2:
+        await asyncio.sleep(0.005)
+    there.set()
+    await settle()
+    engines[0].become(EngineState.READY)
+    assert told == ["loading", "downloading, 40 % of 5.0 GB", "loading", ""]
+    assert member.record()["context"] == 64
+
+
 async def test_the_first_models_failure_is_its_callers() -> None:
     fleet = fleet_of(1)
     member = fleet.add("a", "a", 1, 4, making([], fails=[ModelUnavailable("not in the catalog")]))

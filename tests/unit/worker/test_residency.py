@@ -156,6 +156,14 @@ def test_a_model_is_kept_after_its_last_use_as_the_request_says(keep_s: float | 
         assert (world.log[-1], world.now) == (Evict("a"), ended + gone_after)
 
 
+def test_a_request_that_asks_for_no_time_leaves_the_one_before_it() -> None:
+    world = World()
+    world.work("a", keep_s=-1)
+    world.work("a")
+    world.advance(1e9)
+    assert world.loaded == {"a"}
+
+
 def test_a_keep_alive_of_nothing_waits_for_the_others_jobs() -> None:
     world = World()
     world.wait("a")

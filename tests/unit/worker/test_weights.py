@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,20 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.weights.PART", 4096)
 
 
+_MADE: list[Weights] = []
+
+
+@pytest.fixture(autouse=True)
+def _let_go() -> Iterator[None]:
+    """What a test held is let go at its end."""
+    yield
+    while _MADE:
+        _MADE.pop().close()
+
+
 def weights(remote: Remote, tmp_path: Path, most: int = 1 << 40) -> Weights:
-    return Weights(remote, tmp_path / "weights", most)  # type: ignore[arg-type]
+    _MADE.append(Weights(remote, tmp_path / "weights", most))  # type: ignore[arg-type]
+    return _MADE[-1]
 
 
 def test_a_directory_is_used_in_place(tmp_path: Path) -> None:

@@ -124,6 +124,10 @@ def test_parameters_have_their_types() -> None:
     pairs = [("num_ctx", "+8192"), ("top_p", "0.1234567891"), ("use_mmap", "T"), ("stop", "1"), ("mirostat", "2")]
     assert read_parameters(pairs) == {"num_ctx": 8192, "top_p": 0.12345679, "use_mmap": True, "stop": ["1"]}
     assert read_parameters([("temperature", "1"), ("temperature", "0.7")]) == {"temperature": 0.7}
+    for text, value in (("30m", "30m"), ("90", 90), ("-1", -1), ("0.5", 0.5)):
+        assert read_parameters([("keep_alive", text)]) == {"keep_alive": value}
+    with pytest.raises(InvalidRequest, match=r"invalid duration value \[soon\]"):
+        read_parameters([("keep_alive", "soon")])
 
 
 def test_parameters_of_a_request() -> None:
