@@ -49,7 +49,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with running_stack(tmp_path_factory.mktemp("fields"), PUNA_CONTEXT="1024") as stack:
         add(stack, "able", "completion", "tools", "thinking")
         add(stack, "seeing", "completion", "vision")
-        add(stack, "short", "completion", num_predict=2, temperature=0.5, num_ctx=8192)
+        add(stack, "short", "completion", num_predict=2, temperature=0.5)
         add(stack, "embedder", "embedding")
         add(stack, "broken", "completion", top_k="forty")
         stack.start_worker()
