@@ -1,4 +1,7 @@
-"""`HEAD` and `POST /api/blobs/{digest}`: files that a model will be made of, before it is made."""
+"""`HEAD` and `POST /api/blobs/{digest}`: files that a model will be made of, before it is made.
+
+Who is told that a file is there has a promise that it stays: the next request names it.
+"""
 
 import asyncio
 import hashlib
@@ -9,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from functions.authenticate import authenticate
 from functions.services import Services
+from shared.catalog.lease import promise
 from shared.catalog.manifest import DIGEST, blob_key
 from shared.catalog.store import Store
 from shared.catalog.upload import DigestMismatch, Upload
@@ -22,7 +26,7 @@ async def head(request: Request, digest: str) -> Response:
     """200 when a blob is there, 404 otherwise."""
     authenticate(request)
     services: Services = request.app.state.services.get()
-    if await asyncio.to_thread(services.store.head, _key(digest)) is None:
+    if not await asyncio.to_thread(_found, services.store, _key(digest)):
         raise NotFound(f"blob {digest} not found")
     return Response()
 
@@ -33,7 +37,7 @@ async def upload(request: Request, digest: str) -> Response:
     authenticate(request)
     services: Services = request.app.state.services.get()
     key = _key(digest)
-    if await asyncio.to_thread(services.store.head, key):
+    if await asyncio.to_thread(_found, services.store, key):
         return Response(status_code=200)
     limit = services.settings.max_blob
     announced = request.headers.get("content-length", "")
@@ -46,13 +50,24 @@ async def upload(request: Request, digest: str) -> Response:
     return Response(status_code=201)
 
 
+def _found(store: Store, key: str) -> bool:
+    """Whether a blob is there; then it stays for as long as a promise lasts."""
+    if store.head(key) is None:
+        return False
+    promise(store, _digest(key))
+    return store.head(key) is not None
+
+
 async def _parts(request: Request, store: Store, key: str, size: int) -> None:
     """Store a body of a known size as it comes, a part at a time. What an earlier request brought of it is skipped."""
+    lease = await asyncio.to_thread(promise, store, _digest(key))
     with await asyncio.to_thread(store.upload, _digest(key), size) as upload:
         missing = set(upload.missing)
         part, number = bytearray(), 0
         async for piece in request.stream():
             part += piece
+            if lease.due:
+                await asyncio.to_thread(lease.renew)
             while len(part) >= upload.part_size and number < upload.parts - 1:
                 await _write(upload, missing, number, part[: upload.part_size])
                 part, number = part[upload.part_size :], number + 1
@@ -82,6 +97,7 @@ async def _spooled(request: Request, store: Store, key: str, limit: int) -> None
                 file.write(piece)
         if found.hexdigest() != key[-64:]:
             raise _mismatch(key, f"sha256:{found.hexdigest()}")
+        await asyncio.to_thread(promise, store, _digest(key))
         await asyncio.to_thread(store.put_file, key, path, move=True)
 
 

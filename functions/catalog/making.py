@@ -14,7 +14,6 @@ from functions.inference.endpoint import body_of
 from functions.services import Services
 from shared.catalog.create import create
 from shared.catalog.names import ModelName
-from shared.catalog.store import Store
 from shared.errors import ModelNotFound
 from shared.schema.create import CreateRequest, parse
 from shared.steps import Tell, steps
@@ -39,7 +38,7 @@ async def _made(request: Request, asked: CreateRequest) -> AsyncGenerator[dict[s
                 if step["status"] != "success":
                     yield step
     try:
-        async with aclosing(steps(lambda tell, stop: _create(services.store, asked, tell))) as made:
+        async with aclosing(steps(lambda tell, stop: _create(services, asked, tell))) as made:
             async for batch in made:
                 for step in batch:
                     yield step
@@ -47,9 +46,9 @@ async def _made(request: Request, asked: CreateRequest) -> AsyncGenerator[dict[s
         services.catalog.forget()
 
 
-def _create(store: Store, asked: CreateRequest, tell: Tell) -> None:
+def _create(services: Services, asked: CreateRequest, tell: Tell) -> None:
     """Short enough to be let go to its end."""
-    for step in create(store, asked):
+    for step in create(services.store, asked, grace_s=services.settings.collect_grace_s):
         tell(step)
 
 

@@ -87,7 +87,9 @@ async def copy(request: Request) -> Response:
     authenticate(request)
     services: Services = request.app.state.services.get()
     asked = validate(CopyRequest, await body(request), {})
-    await asyncio.to_thread(change.copy, services.store, asked.source, asked.destination)
+    await asyncio.to_thread(
+        change.copy, services.store, asked.source, asked.destination, grace_s=services.settings.collect_grace_s
+    )
     services.catalog.forget()
     return Response()
 
@@ -98,7 +100,8 @@ async def delete(request: Request) -> Response:
     authenticate(request)
     services: Services = request.app.state.services.get()
     asked = validate(DeleteRequest, await body(request), {})
-    await asyncio.to_thread(change.delete, services.store, named(asked.model or asked.name))
+    name, grace_s = named(asked.model or asked.name), services.settings.collect_grace_s
+    await asyncio.to_thread(change.delete, services.store, name, grace_s=grace_s)
     services.catalog.forget()
     return Response()
 

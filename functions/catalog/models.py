@@ -40,7 +40,7 @@ async def remove(request: Request, model: str) -> dict[str, Any]:
     authenticate(request)
     services: Services = request.app.state.services.get()
     ModelName.parse(model)
-    await asyncio.to_thread(delete, services.store, model)
+    await asyncio.to_thread(delete, services.store, model, grace_s=services.settings.collect_grace_s)
     services.catalog.forget()
     return {"id": model, "object": "model", "deleted": True}
 

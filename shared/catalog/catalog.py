@@ -109,6 +109,8 @@ class Catalog:
         self._now = now
         self._models: dict[str, _Cached] = {}
         self._blobs: dict[str, bytes] = {}
+        self._absences = 0
+        """How often a blob was not there."""
         self._entries: tuple[Entry, ...] = ()
         self._entries_until = float("-inf")
         self._flights: dict[str, asyncio.Task[Any]] = {}
@@ -159,9 +161,22 @@ class Catalog:
         if cached and (cached.etag, cached.model.modified) == (found.etag, found.modified):
             model = cached.model
         else:
-            model = await self._parse(name, found)
+            absences = self._absences
+            try:
+                model = await self._parse(name, found)
+            except InvalidManifest:
+                if absences == self._absences or not await self._changed(key, found):
+                    raise
+                return await self._read(key)
+            if absences != self._absences and await self._changed(key, found):
+                return await self._read(key)
         self._models[key] = _Cached(model, found.etag, self._now() + self._ttl_s)
         return model
+
+    async def _changed(self, key: str, found: Object) -> bool:
+        """Whether a manifest is another by now: whoever replaced it has removed the blobs that only the old one had."""
+        now = await asyncio.to_thread(self._store.get, key)
+        return now is None or now.etag != found.etag
 
     async def _parse(self, name: ModelName, found: Object) -> CatalogModel:
         try:
@@ -198,6 +213,7 @@ class Catalog:
     async def _fetch(self, digest: str) -> bytes:
         found = await asyncio.to_thread(self._store.get, blob_key(digest))
         if found is None:
+            self._absences += 1
             return b""
         self._blobs[digest] = found.data
         return found.data

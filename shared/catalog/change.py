@@ -1,4 +1,5 @@
-"""Changing the catalog: manifests written on a condition, so that of two writers none loses its update unseen.
+"""Changing the catalog, the one way to: manifests written on a condition, so that of two writers none loses its update
+unseen, and under a lease, so that what they name stays.
 
 A name that exists keeps the case it is stored in, whatever case it is asked for in. All calls block.
 """
@@ -7,9 +8,11 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from shared.catalog.manifest import Manifest, blob_key
+from shared.catalog.collect import prune
+from shared.catalog.lease import GRACE_S, Lease, leased
+from shared.catalog.manifest import InvalidManifest, Manifest, blob_key
 from shared.catalog.names import ModelName
 from shared.catalog.store import Conflict, Object, Store
 from shared.errors import InvalidRequest, ModelNotFound, ModelUnavailable
@@ -36,6 +39,14 @@ class Stored:
         return name
 
 
+class Written(NamedTuple):
+    """A manifest that has been written. `gone` are the digests that the one before it named and it does not: `prune`
+    removes those that nobody else needs, after the end of the lease."""
+
+    manifest: Manifest
+    gone: frozenset[str]
+
+
 def find(store: Store, name: ModelName) -> Stored:
     """The stored spelling of a name and its manifest; the name's own spelling when there is none."""
     found = store.get(name.manifest_key)
@@ -51,33 +62,50 @@ def spellings(store: Store, name: ModelName) -> list[str]:
     return sorted(entry.key for entry in store.list("manifests/") if entry.key.lower() == name.folded)
 
 
-def write(store: Store, name: ModelName, make: Callable[[Stored], Manifest | None]) -> Manifest | None:
+def write(store: Store, name: ModelName, make: Callable[[Stored], Manifest | None], lease: Lease) -> Written | None:
     """Write what `make` makes of the name's present state; None from it writes nothing.
 
-    `make` is called again when another writer came between. Raises Conflict after `ATTEMPTS`, ModelUnavailable when
-    the manifest names a blob that is not whole, and what `make` raises.
+    `make` is called again when another writer came between, or when it raises Conflict. The manifest's blobs are held
+    before they are looked for. Raises Conflict after `ATTEMPTS`, ModelUnavailable when one of them is not there or not
+    whole, and what `make` raises.
     """
     whole: set[str] = set()
     for attempt in range(ATTEMPTS):
         state = find(store, name)
-        manifest = make(state)
-        if manifest is None:
-            return None
-        check_whole(store, manifest, whole)
         etag = state.found.etag if state.found else None
         try:
+            manifest = make(state)
+            if manifest is None:
+                return None
+            lease.hold(layer.digest for layer in manifest.blobs)
+            check_whole(store, manifest, whole)
             store.put(state.key, manifest.raw, if_none_match=etag is None, if_match=etag)
         except Conflict:
             bound = min(_PAUSE_S * 2**attempt, _PAUSE_MAX_S)
             time.sleep(random.uniform(0, bound))  # noqa: S311 no secret
             continue
         if etag is not None or _only_spelling(store, state):
-            return manifest
+            return Written(manifest, _digests(state) - {layer.digest for layer in manifest.blobs})
     raise Conflict(f"model '{name}' is being changed by others; try again", param="model")
 
 
-def copy(store: Store, source: str, destination: str) -> None:
-    """Give a model another name; its blobs are shared. The same name is left alone.
+def hold(store: Store, stored: Stored, lease: Lease) -> Manifest:
+    """A stored manifest whose blobs are held: those that are there stay. There must be one.
+
+    Raises Conflict when it was changed meanwhile, and InvalidManifest.
+    """
+    assert stored.found is not None, "there is a manifest"
+    manifest = Manifest.from_bytes(stored.found.data)
+    lease.hold(layer.digest for layer in manifest.blobs)
+    now = store.get(stored.key)  # what was replaced before its blobs were held may have lost them
+    if now is None or now.etag != stored.found.etag:
+        raise Conflict(f"model '{stored.name}' was changed meanwhile; try again", param="model")
+    return manifest
+
+
+def copy(store: Store, source: str, destination: str, *, grace_s: float = GRACE_S) -> None:
+    """Give a model another name; its blobs are shared. The same name is left alone. What had the name before loses the
+    blobs that nobody else names.
 
     Raises InvalidRequest in Ollama's words, ModelNotFound or Conflict.
     """
@@ -89,18 +117,20 @@ def copy(store: Store, source: str, destination: str) -> None:
         raise ModelNotFound(f'model "{source}" not found', param="source")
     if old.folded == new.folded:
         return
+    with leased(store) as lease:
 
-    def copied(_: Stored) -> Manifest:
-        found = find(store, old).found
-        if found is None:
-            raise ModelNotFound(f'model "{source}" not found', param="source")
-        return Manifest.from_bytes(found.data)
+        def copied(_: Stored) -> Manifest:
+            stored = find(store, old)
+            if stored.found is None:
+                raise ModelNotFound(f'model "{source}" not found', param="source")
+            return hold(store, stored, lease)
 
-    write(store, new, copied)
+        written = write(store, new, copied, lease)
+    prune(store, written.gone if written else (), grace_s=grace_s)
 
 
-def delete(store: Store, model: str) -> None:
-    """Remove a name. Its blobs are left to garbage collection, which knows who else needs them.
+def delete(store: Store, model: str, *, grace_s: float = GRACE_S) -> None:
+    """Remove a name, and those of its blobs that nobody else needs.
 
     Raises InvalidRequest or ModelNotFound in Ollama's words.
     """
@@ -109,6 +139,7 @@ def delete(store: Store, model: str) -> None:
     if state.found is None:
         raise ModelNotFound(f"model '{model}' not found", param="model")
     store.delete(state.key)
+    prune(store, _digests(state), grace_s=grace_s)
 
 
 def check_whole(store: Store, manifest: Manifest, known: set[str]) -> None:
@@ -133,6 +164,15 @@ def _only_spelling(store: Store, state: Stored) -> bool:
     for key in others if first else [state.key]:
         store.delete(key)
     return first
+
+
+def _digests(stored: Stored) -> frozenset[str]:
+    """What the manifest that is there names; nothing when there is none, or a damaged one."""
+    try:
+        manifest = Manifest.from_bytes(stored.found.data) if stored.found else None
+    except InvalidManifest:
+        return frozenset()
+    return frozenset(layer.digest for layer in manifest.blobs) if manifest else frozenset()
 
 
 def _named(text: str, words: str) -> ModelName:

@@ -2,18 +2,20 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from shared.catalog.lease import LEASE_S, Collecting, collecting, keys_leased
 from shared.catalog.manifest import InvalidManifest, Manifest, blob_key
-from shared.catalog.store import Entry, Store
+from shared.catalog.store import Store
+from shared.errors import ServiceUnavailable
 
 log = logging.getLogger("puna.catalog")
 
 _READERS: Final = 16
+_AHEAD: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,57 +38,66 @@ def collect(store: Store, *, grace_s: float, lease_s: float = LEASE_S) -> Collec
     with collecting(store) as mark:
         if mark is None:
             return Collected(complete=False)
-        held = keys_leased(store, lease_s)  # before the manifests: a lease ends after its manifest was written
+        held = keys_leased(
+            store, grace_s=grace_s, lease_s=lease_s
+        )  # before the manifests: a lease ends after its manifest was written
         used = _referenced(store)
         if used is None:
             return Collected(complete=False)
-        removed = _sweep(store, old, used | held, mark)
+        garbage = {entry.key: entry.size for entry in old if entry.key not in used | held}
+        removed = _sweep(store, garbage, mark)
         uploads = store.abandon(before, held)
-    size = sum(entry.size for entry in removed)
-    complete = len(removed) == sum(entry.key not in used | held for entry in old)
+    size = sum(garbage[key] for key in removed)
     if removed or uploads:
         log.info("collected %d blobs of %d bytes and %d unfinished uploads", len(removed), size, uploads)
-    return Collected(len(removed), size, uploads, complete)
+    return Collected(len(removed), size, uploads, complete=len(removed) == len(garbage))
 
 
-def prune(store: Store, replaced: Manifest, *, grace_s: float) -> int:
-    """Remove the blobs of a manifest that is gone and which nobody else needs; how many.
+def prune(store: Store, digests: Iterable[str], *, grace_s: float) -> int:
+    """Remove those blobs of a manifest that is gone which nobody needs any more, however young; how many.
 
-    Ollama does so after a pull or a removal. Those younger than `grace_s` stay for `collect`: somebody who has
-    uploaded them may be about to name them.
+    To be called after the end of the lease under which it was replaced. Nothing is removed while another collects, or
+    when the store fails: `collect` finds what is left. `grace_s` (seconds) is how long a promise lasts.
     """
-    keys = {blob_key(layer.digest) for layer in replaced.blobs}
-    before = time.time() - grace_s
-    old = [entry for key in sorted(keys) if (entry := store.head(key)) and entry.modified <= before]
-    if not old:
+    keys = {blob_key(digest) for digest in digests}
+    if not keys:
         return 0
-    with collecting(store) as mark:
-        if mark is None:
-            return 0
-        held = keys_leased(store)
-        used = _referenced(store)
-        return 0 if used is None else len(_sweep(store, old, used | held, mark))
+    try:
+        with collecting(store) as mark:
+            held = keys_leased(store, grace_s=grace_s) if mark else set()
+            used = _referenced(store, keys - held) if mark and keys - held else None
+            garbage = sorted(keys - held - used) if used is not None else []
+            return len(_sweep(store, garbage, mark)) if mark else 0
+    except ServiceUnavailable as error:
+        log.warning("blobs of a removed manifest stay for now: %s", error.message)
+        return 0
 
 
-def _sweep(store: Store, old: Collection[Entry], needed: set[str], mark: Collecting) -> list[Entry]:
+def _sweep(store: Store, garbage: Iterable[str], mark: Collecting) -> list[str]:
+    """Remove blobs by their keys while there is time; those that were."""
     removed = []
-    for entry in old:
-        if entry.key not in needed and mark.may():
-            store.delete(entry.key)
-            removed.append(entry)
+    for key in garbage:
+        if mark.may():
+            store.delete(key)
+            removed.append(key)
     return removed
 
 
-def _referenced(store: Store) -> set[str] | None:
-    """Keys of the blobs that manifests name; None when one of them cannot be read."""
+def _referenced(store: Store, wanted: Collection[str] | None = None) -> set[str] | None:
+    """Keys of the blobs that manifests name; None when one of them cannot be read. Reads on until it has found all
+    of `wanted`, if some are."""
     keys = [entry.key for entry in store.list("manifests/")]
     used: set[str] = set()
     with ThreadPoolExecutor(_READERS) as pool:
-        for key, found in zip(keys, pool.map(store.get, keys), strict=True):
-            try:
-                if found is not None:
-                    used.update(blob_key(layer.digest) for layer in Manifest.from_bytes(found.data).blobs)
-            except InvalidManifest as error:
-                log.warning("nothing is collected: %s: %s; pull that model again, or remove it", key, error)
-                return None
+        for start in range(0, len(keys), _AHEAD):
+            some = keys[start : start + _AHEAD]
+            for key, found in zip(some, pool.map(store.get, some), strict=True):
+                try:
+                    if found is not None:
+                        used.update(blob_key(layer.digest) for layer in Manifest.from_bytes(found.data).blobs)
+                except InvalidManifest as error:
+                    log.warning("nothing is collected: %s: %s; pull that model again, or remove it", key, error)
+                    return None
+            if wanted is not None and used.issuperset(wanted):
+                break
     return used

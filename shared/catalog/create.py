@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 import orjson
 
 from shared.catalog.capabilities import capabilities
-from shared.catalog.change import Stored, find, write
+from shared.catalog.change import Stored, find, hold, write
+from shared.catalog.collect import prune
 from shared.catalog.encode import CONFIG_KEYS
+from shared.catalog.lease import GRACE_S, Lease, leased
 from shared.catalog.manifest import (
     ADAPTER,
     CONFIG,
@@ -73,41 +75,54 @@ class Draft:
         return build_manifest(config, self.layers)
 
 
-def create(store: Store, asked: CreateRequest) -> Iterator[Progress]:
-    """Make a model, line by line of progress; the last is `success`.
+def create(store: Store, asked: CreateRequest, *, grace_s: float = GRACE_S) -> Iterator[Progress]:
+    """Make a model, line by line of progress; the last is `success`. What had the name before loses the blobs that
+    nobody else names.
 
     Raises InvalidRequest, UnsupportedParameter, ModelNotFound, Conflict, InvalidManifest or ServiceUnavailable.
     """
     name = ModelName.parse(asked.model)
     base = ModelName.parse(asked.source) if asked.source else None
-    parts: list[Part] = []
-    for file, digest in (*(asked.files or {}).items(), *(asked.adapters or {}).items()):
-        yield {"status": "parsing GGUF"}
-        parts.append(part_of(store, file, digest))
-    check_parts(asked, parts)
-    new: dict[str, bool] = {}
+    files = [*(asked.files or {}).items(), *(asked.adapters or {}).items()]
+    with leased(store, [digest for _, digest in files]) as lease:
+        parts: list[Part] = []
+        for file, digest in files:
+            yield {"status": "parsing GGUF"}
+            lease.renew()
+            parts.append(part_of(store, file, digest))
+        check_parts(asked, parts)
+        new: dict[str, bool] = {}
 
-    def make(state: Stored) -> Manifest:
-        at = state if base is None or base.folded == name.folded else find(store, base)
-        draft = _draft(store, asked, at, parts)
-        manifest = draft.manifest()
-        for digest, data in draft.texts.items():
-            if digest not in new:
-                new[digest] = store.head(blob_key(digest)) is None
-                # Written even when it is there: that makes it young, and what is young is not collected as garbage.
-                store.put(blob_key(digest), data)
-        return manifest
+        def make(state: Stored) -> Manifest:
+            at = state if base is None or base.folded == name.folded else find(store, base)
+            draft = _draft(store, asked, at, parts, lease)
+            manifest = draft.manifest()
+            lease.hold(draft.texts)
+            for digest, data in draft.texts.items():
+                if digest not in new:
+                    new[digest] = _put(store, digest, data)
+            return manifest
 
-    made = write(store, name, make)
-    for layer in made.layers if made else ():
-        what = "creating new layer" if new.get(layer.digest) else "using existing layer"
-        yield {"status": f"{what} {layer.digest}"}
+        written = write(store, name, make, lease)
+        for layer in written.manifest.layers if written else ():
+            what = "creating new layer" if new.get(layer.digest) else "using existing layer"
+            yield {"status": f"{what} {layer.digest}"}
     yield {"status": "writing manifest"}
+    prune(store, written.gone if written else (), grace_s=grace_s)
     yield {"status": "success"}
 
 
-def _draft(store: Store, asked: CreateRequest, base: Stored, parts: Sequence[Part]) -> Draft:
-    draft = _from_base(store, base, asked.source) if asked.source else _from_files(parts)
+def _put(store: Store, digest: str, data: bytes) -> bool:
+    """Have a blob in the store; whether it was not there, or not whole."""
+    found = store.head(key := blob_key(digest))
+    if found is not None and found.size == len(data):
+        return False
+    store.put(key, data)
+    return True
+
+
+def _draft(store: Store, asked: CreateRequest, base: Stored, parts: Sequence[Part], lease: Lease) -> Draft:
+    draft = _from_base(store, base, asked.source, lease) if asked.source else _from_files(parts)
     for part in sorted(parts, key=lambda part: part.layer.media_type == ADAPTER):
         if part.layer.media_type != MODEL:
             draft.drop(part.layer.media_type)
@@ -133,10 +148,10 @@ def _draft(store: Store, asked: CreateRequest, base: Stored, parts: Sequence[Par
     return draft
 
 
-def _from_base(store: Store, stored: Stored, asked: str) -> Draft:
+def _from_base(store: Store, stored: Stored, asked: str, lease: Lease) -> Draft:
     if stored.found is None:
         raise ModelNotFound(f"model '{asked}' not found", param="from")
-    manifest = Manifest.from_bytes(stored.found.data)
+    manifest = hold(store, stored, lease)
     origin = stored.name.display
     layers = [Layer(each.media_type, each.digest, each.size, origin, each.name) for each in manifest.layers]
     return Draft(layers, _json(store, manifest.config))

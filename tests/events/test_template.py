@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shared.catalog.lease import MARK, PREFIX, PROMISED
 from shared.catalog.manifest import blob_key
 from shared.catalog.names import ModelName
 from shared.settings import Settings
@@ -106,9 +107,9 @@ MAY: dict[str, dict[str, dict[str, set[str]]]] = {
     "InferenceFunction": {"CatalogBucket": {"s3:GetObject": {"manifests/*", "blobs/*"}}, "StateBucket": READ_STATE},
     "CatalogFunction": {
         "CatalogBucket": {
-            "s3:GetObject": {"manifests/*", "blobs/*", "uploads/*"},
-            "s3:PutObject": {"manifests/*", "blobs/*", "uploads/*"},
-            "s3:DeleteObject": {"manifests/*", "uploads/*"},
+            "s3:GetObject": {"manifests/*", "blobs/*", "uploads/*", "leases/*"},
+            "s3:PutObject": {"manifests/*", "blobs/*", "uploads/*", "leases/*"},
+            "s3:DeleteObject": {"manifests/*", "blobs/*", "uploads/*", "leases/*"},
             "s3:AbortMultipartUpload": {"uploads/*"},
             "s3:ListMultipartUploadParts": {"uploads/*"},
         },
@@ -147,6 +148,7 @@ def test_its_functions_reach_what_they_read() -> None:
     catalog = (ModelName.parse("m").manifest_key, blob_key(f"sha256:{'0' * 64}"))
     state = (places.response("o", "resp_" + "0" * 32), places.conversation("o", "conv_" + "0" * 32))
     assert [key.partition("/")[0] for key in catalog] == ["manifests", "blobs"]
+    assert {key.partition("/")[0] for key in (PREFIX, PROMISED, MARK)} == {"leases"}
     assert [str(key).partition("/")[0] for key in state] == ["responses", "conversations"]
 
 

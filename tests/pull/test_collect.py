@@ -10,7 +10,7 @@ import pytest
 from shared.catalog import lease
 from shared.catalog.collect import Collected, collect, prune
 from shared.catalog.directory import DirectoryStore
-from shared.catalog.lease import MARK, collecting, leased
+from shared.catalog.lease import MARK, collecting, leased, promise
 from shared.catalog.manifest import CONFIG, MODEL, Layer, Manifest, blob_key, build_manifest, digest_of
 from shared.catalog.names import ModelName
 from shared.catalog.store import Store
@@ -61,7 +61,7 @@ def test_what_is_leased_stays(store: Store) -> None:  # noqa: F811
 
 def test_a_dead_holders_lease_ends(store: Store) -> None:  # noqa: F811
     store.put(blob_key(digest_of(GARBAGE)), GARBAGE)
-    lease.Lease(store, [digest_of(GARBAGE)]).renew()
+    lease.Lease(store).hold([digest_of(GARBAGE)])
     assert collect(store, grace_s=-5).blobs == 0
     assert collect(store, grace_s=-5, lease_s=-5).blobs == 1
     assert list(store.list("leases/")) == []
@@ -97,14 +97,29 @@ def test_a_damaged_manifest_stops_collection(store: Store) -> None:  # noqa: F81
     assert there(store, GARBAGE)
 
 
-def test_a_removed_models_blobs_go_unless_shared(store: Store) -> None:  # noqa: F811
-    old = model(store, "a", GARBAGE)
+def test_a_removed_models_blobs_go_unless_somebody_needs_them(store: Store) -> None:  # noqa: F811
+    old = [layer.digest for layer in model(store, "a", GARBAGE).blobs]
     model(store, "b", KEPT)
+    assert prune(store, old, grace_s=3600) == 0, "it is not removed"
     store.delete(ModelName.parse("a").manifest_key)
-    assert prune(store, old, grace_s=3600) == 0
-    assert prune(store, old, grace_s=-5) == 1
+    with leased(store, [digest_of(GARBAGE)]):
+        assert prune(store, old, grace_s=3600) == 0
+    with collecting(store):
+        assert prune(store, old, grace_s=3600) == 0
+    assert prune(store, old, grace_s=3600) == 1, "however young it is"
     assert not there(store, GARBAGE)
     assert there(store, b"{}\n")
+
+
+def test_a_promise_lasts_for_the_grace_period(store: Store) -> None:  # noqa: F811
+    store.put(blob_key(digest_of(GARBAGE)), GARBAGE)
+    for _ in range(3):
+        promise(store, digest_of(GARBAGE))
+    assert len(list(store.list("leases/"))) == 1, "one for each blob, however often it is asked for"
+    assert prune(store, [digest_of(GARBAGE)], grace_s=3600) == 0
+    assert collect(store, grace_s=-5).blobs == 0
+    assert collect(store, grace_s=-5, lease_s=-5).blobs == 1
+    assert list(store.list("leases/")) == []
 
 
 def test_a_dead_collectors_mark_is_taken_over(tmp_path: Path) -> None:

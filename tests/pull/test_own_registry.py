@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from functions.app import create_app
-from functions.catalog import registry as routes
+from functions.catalog.routes import ROUTERS
 from infra.local import listen
 from shared.catalog.directory import DirectoryStore
 from shared.catalog.manifest import CONFIG, MODEL, TEMPLATE, Layer, Manifest, blob_key, build_manifest
@@ -41,7 +41,7 @@ def fill(store: Store, name: str) -> Manifest:
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """`127.0.0.1:port` of an API with nothing but the catalog."""
-    app = create_app(settings, [routes.router])
+    app = create_app(settings, ROUTERS)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
     with listen.bind("127.0.0.1", 0) as sock:
         listen.listen(sock)

@@ -8,7 +8,6 @@ from shared.catalog.change import Stored, write
 from shared.catalog.collect import prune
 from shared.catalog.lease import Lease, leased
 from shared.catalog.manifest import InvalidManifest, Layer, Manifest, blob_key
-from shared.catalog.names import ModelName
 from shared.catalog.registry.blob import BlobSource
 from shared.catalog.registry.client import Registry, parse
 from shared.catalog.registry.errors import RegistryFailed
@@ -50,8 +49,9 @@ def pull(
             progress(Progress("verifying sha256 digest"))
             progress(Progress("writing manifest"))
             lease.renew()
-            replaced = _write(store, registry.name, manifest)
-        if replaced is not None and prune(store, replaced, grace_s=options.grace_s):
+            # A manifest that is there as it is stays as it is.
+            written = write(store, registry.name, lambda state: None if _same(state, manifest) else manifest, lease)
+        if written and prune(store, written.gone, grace_s=options.grace_s):
             progress(Progress("removing unused layers"))
         progress(Progress("success"))
         return manifest
@@ -117,20 +117,5 @@ def _download(store: Store, registry: Registry, layer: Layer, flight: Flight) ->
                 raise Cancelled("the transfer was stopped") from None
 
 
-def _write(store: Store, name: ModelName, manifest: Manifest) -> Manifest | None:
-    """Write the manifest, unless it is there as it is; the one that it replaced."""
-    replaced: list[bytes] = []
-
-    def make(state: Stored) -> Manifest | None:
-        replaced[:] = [state.found.data] if state.found else []
-        return None if replaced == [manifest.raw] else manifest
-
-    written = write(store, name, make)
-    return _parsed(replaced[0]) if written is not None and replaced else None
-
-
-def _parsed(raw: bytes) -> Manifest | None:
-    try:
-        return Manifest.from_bytes(raw)
-    except InvalidManifest:
-        return None
+def _same(state: Stored, manifest: Manifest) -> bool:
+    return state.found is not None and state.found.data == manifest.raw

@@ -5,14 +5,24 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.catalog.catalog import Catalog
 from shared.catalog.directory import DirectoryStore
-from shared.catalog.manifest import CONFIG, MODEL, PARAMS, InvalidManifest, Layer, blob_key, build_manifest
+from shared.catalog.manifest import (
+    CONFIG,
+    MODEL,
+    PARAMS,
+    TEMPLATE,
+    InvalidManifest,
+    Layer,
+    Manifest,
+    blob_key,
+    build_manifest,
+)
 from shared.catalog.names import ModelName
 from shared.catalog.store import Entry, Object
 from shared.errors import InvalidRequest, ModelNotFound
@@ -22,21 +32,26 @@ class CountedStore(DirectoryStore):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.calls: Counter[str] = Counter()
+        self.before_get: Callable[[str], None] = lambda key: None
 
     def get(self, key: str) -> Object | None:
         self.calls["get"] += 1
+        self.before_get(key)
         return super().get(key)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         self.calls["list"] += 1
         return super().list(prefix)
 
-    def add(self, name: str, *, weights: bytes = b"gguf", params: bytes = b"", modified: float = 0) -> None:
+    def add(
+        self, name: str, *, weights: bytes = b"gguf", params: bytes = b"", template: bytes = b"", modified: float = 0
+    ) -> None:
         key = ModelName.parse(name).manifest_key
         layers = [Layer.of(MODEL, weights)]
-        if params:
-            layers.append(Layer.of(PARAMS, params))
-            self.put(blob_key(layers[-1].digest), params)
+        for kind, text in ((PARAMS, params), (TEMPLATE, template)):
+            if text:
+                layers.append(Layer.of(kind, text))
+                self.put(blob_key(layers[-1].digest), text)
         config = Layer.of(CONFIG, b"{}\n")
         self.put(blob_key(config.digest), b"{}\n")
         self.put(key, build_manifest(config, layers).raw)
@@ -106,6 +121,23 @@ async def test_a_change_is_seen_after_the_ttl_or_forget(store: CountedStore, cat
     catalog.forget()
     with pytest.raises(ModelNotFound):
         await catalog.resolve("m")
+
+
+@pytest.mark.parametrize("gone", [PARAMS, TEMPLATE])
+async def test_a_model_that_is_replaced_while_it_is_read(gone: str, store: CountedStore, catalog: Catalog) -> None:
+    """Its layers are removed under the reader: it sees what has come instead, never a mixture."""
+    store.add("m", params=b'{"seed":1}', template=b"old")
+    manifest = Manifest.from_bytes(store.get(ModelName.parse("m").manifest_key).data)  # type: ignore[union-attr]
+    key = blob_key(manifest.layer(gone).digest)  # type: ignore[union-attr]
+
+    def replaced(asked: str) -> None:
+        if asked == key and store.path(key).exists():
+            store.add("m", params=b'{"seed":2}', template=b"new")
+            store.delete(key)
+
+    store.before_get = replaced
+    model = await catalog.resolve("m")
+    assert (model.defaults, model.template) == ({"seed": 2}, "new")
 
 
 async def test_another_case_finds_the_stored_name_through_one_listing(store: CountedStore, catalog: Catalog) -> None:

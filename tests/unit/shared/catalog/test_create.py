@@ -12,6 +12,7 @@ from shared.catalog import manifest as m
 from shared.catalog.change import copy, delete, find, write
 from shared.catalog.create import create
 from shared.catalog.directory import DirectoryStore
+from shared.catalog.lease import leased
 from shared.catalog.manifest import Layer, Manifest, blob_key, build_manifest
 from shared.catalog.names import ModelName
 from shared.errors import InvalidRequest, ModelNotFound, ModelUnavailable, PunaError
@@ -274,8 +275,8 @@ def test_a_manifest_never_names_a_blob_that_is_not_whole(store: DirectoryStore) 
     with pytest.raises(ModelUnavailable, match="not whole"):
         copy(store, "base", "other")
     store.delete(blob_key(manifest.model.digest))
-    with pytest.raises(ModelUnavailable, match="not in the catalog"):
-        write(store, ModelName.parse("other"), lambda _: manifest)
+    with pytest.raises(ModelUnavailable, match="not in the catalog"), leased(store) as lease:
+        write(store, ModelName.parse("other"), lambda _: manifest, lease)
     assert find(store, ModelName.parse("other")).found is None
 
 
