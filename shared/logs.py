@@ -11,6 +11,7 @@ def configure(level: str) -> None:
         datefmt="%H:%M:%S",
         force=True,
     )
-    # RQ logs job descriptions and every step, Mangum every request again; ours are the lines to read.
-    for name in ("rq", "mangum"):
+    # RQ logs job descriptions and every step, Mangum every request again, botocore where it found its settings: ours
+    # are the lines to read.
+    for name in ("rq", "mangum", "botocore"):
         logging.getLogger(name).setLevel(logging.WARNING)
