@@ -57,7 +57,7 @@ def wanted(queue: str, model: str) -> str:
 
 
 def pace(queue: str) -> str:
-    """Hash: `service_ms` (moving mean of a job's time in a slot) and `slots`, for Retry-After."""
+    """Hash: `service_ms` (moving mean of a job's time in a slot) and `slots`, for Retry-After and for help."""
     return f"puna:pace:{queue}"
 
 
@@ -97,6 +97,10 @@ WANTED: Final = "puna:wanted"
 
 WANTED_MS: Final = 900_000
 """How long one that nobody serves is looked at after its last admission (ms): longer than any lease."""
+
+HELP_MS: Final = 5_000
+"""Those who serve a queue should be helped when the jobs that wait would wait longer than this for the last of them
+(ms): about what it takes to load a model."""
 
 WANTED_CHANNEL: Final = "puna:wanted"
 """Pub/sub: the member of WANTED of a queue that is about to receive a job and that nobody serves."""

@@ -37,7 +37,15 @@ async def admit(scripts: Scripts, *, job_id: str, queue: str, model: str, tenant
             keys.SEEKERS,
             keys.WANTED,
         ],
-        [job_id, queue_max, keys.RESERVATION_MS, keys.wanted(queue, model), keys.WANTED_MS, keys.WANTED_CHANNEL],
+        [
+            job_id,
+            queue_max,
+            keys.RESERVATION_MS,
+            keys.wanted(queue, model),
+            keys.WANTED_MS,
+            keys.WANTED_CHANNEL,
+            keys.HELP_MS,
+        ],
     )
     if verdict == b"unserved":
         raise ModelUnavailable(

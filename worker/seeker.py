@@ -2,7 +2,8 @@
 
 An admission to a queue that nobody serves notes it as wanted. Every worker that serves any model looks at what is
 wanted, when a message says so and once a second; one of them takes the queue up. A queue that is left, or whose worker
-died, is still noted for a while, so that jobs that come at that moment are seen by the next look.
+died, is still noted for a while, so that jobs that come at that moment are seen by the next look. So is one whose jobs
+wait too long: those who serve it are helped by one more at a time that has memory to spare.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import os
 import secrets
 import socket
 import time
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
@@ -106,19 +108,19 @@ class Seeker:
     async def _look(self) -> float:
         """Take up what is wanted and leave what is not; when to look again at the latest (s)."""
         await self._leave()
-        wanted = dict(_split(member) for member in await self._word(math.ceil(self._settings.lease_s * 1000)))
-        self._seen = {queue: since for queue, since in self._seen.items() if queue in wanted}
+        wanted = await self._word(math.ceil(self._settings.lease_s * 1000))
+        self._seen = {queue: since for queue, since in self._seen.items() if any(w.queue == queue for w in wanted)}
         pause = _LOOK_S
-        for queue, name in wanted.items():
+        for each in wanted:
             # Every worker serves the catalog; and a queue that is being left is taken up when that has ended.
-            if queue != keys.CATALOG_QUEUE and queue not in self._roster:
-                pause = min(pause, await self._consider(queue, name))
+            if each.queue != keys.CATALOG_QUEUE and each.queue not in self._roster:
+                pause = min(pause, await self._consider(each))
         return pause
 
-    async def _word(self, life_ms: int) -> list[bytes]:
+    async def _word(self, life_ms: int) -> "list[_Wanted]":
         """Say that this worker lives, or no more; gives what is wanted."""
         served = [keys.wanted(queue, taken.name) for queue, taken in self._taken.items()]
-        found: list[bytes] = await self._scripts.run(
+        found: list[Any] = await self._scripts.run(
             "seek",
             [keys.SEEKERS, keys.WANTED],
             [
@@ -128,29 +130,34 @@ class Seeker:
                 keys.rq_queue(""),
                 keys.admitted(""),
                 keys.serving(""),
+                keys.pace(""),
+                keys.HELP_MS,
                 *served,
             ],
         )
-        return found
+        return [_Wanted(*_split(member), serving) for member, serving in zip(found[::2], found[1::2], strict=True)]
 
-    async def _consider(self, queue: str, name: str) -> float:
+    async def _consider(self, wanted: "_Wanted") -> float:
         """Take a queue up, unless another worker is to have it; when to consider it again (s)."""
+        queue, name, serving = wanted
         try:
             model = await self._resolve(queue, name)
             need = await asyncio.to_thread(estimate, self._settings, self._store, model)
         except PunaError as error:
             if error.status >= 500:
                 raise  # the catalog is away
-            if await self._take_up(queue):
+            if not serving and await self._take_up(wanted):
                 self._took(queue, name, self._roster.refuse(queue, name, error), _REFUSED_S)
             return _LOOK_S
         rules, residency = self._fleet.residency.rules, self._fleet.residency
+        if serving and not residency.room(need.size):
+            return _LOOK_S  # it would help one model at the cost of another
         unfit = rules.budget and need.size > rules.budget
         patience = _UNFIT_S if unfit else 0.0 if residency.room(need.size) else _EVICTING_S
         left = self._seen.setdefault(queue, time.monotonic()) + patience - time.monotonic()
         if left > 0:
             return left
-        if await self._take_up(queue):
+        if await self._take_up(wanted):
             self._took(queue, name, self._roster.serve(model, need), _REFUSED_S if unfit else _LEFT_S)
         return _LOOK_S
 
@@ -164,9 +171,10 @@ class Seeker:
             raise ModelUnavailable(f"the model '{name}' has changed since it was asked for; ask again", param="model")
         return model
 
-    async def _take_up(self, queue: str) -> bool:
+    async def _take_up(self, wanted: "_Wanted") -> bool:
         life_ms = math.ceil(self._settings.lease_s * 1000)
-        return bool(await self._scripts.run("take_up", [keys.serving(queue)], [self._name, life_ms]))
+        key = keys.serving(wanted.queue)
+        return bool(await self._scripts.run("take_up", [key], [self._name, life_ms, wanted.serving]))
 
     def _took(self, queue: str, name: str, member: Member, left_s: float) -> None:
         log.info("%s is served from now on, from queue %s", name, queue)
@@ -186,6 +194,14 @@ class Seeker:
                 taken.left = True
                 await self._redis.zrem(keys.serving(queue), self._name)  # which may be younger than a life of it
                 self._roster.retire(queue)
+
+
+class _Wanted(NamedTuple):
+    """A queue that should be taken up, with a name of its model, and how many serve it."""
+
+    queue: str
+    name: str
+    serving: int
 
 
 class _Taken:

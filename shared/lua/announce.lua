@@ -10,7 +10,8 @@ redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[2])
 if ARGV[4] == '1' then
   redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
-  redis.call('HSET', KEYS[4], 'service_ms', ARGV[5], 'slots', ARGV[6] * redis.call('ZCARD', KEYS[2]))
+  redis.call('HSET', KEYS[4], 'slots', ARGV[6] * redis.call('ZCARD', KEYS[2]))
+  if tonumber(ARGV[5]) > 0 then redis.call('HSET', KEYS[4], 'service_ms', ARGV[5]) end -- one that has begun knows it
 else
   redis.call('ZREM', KEYS[2], ARGV[1])
 end

@@ -113,6 +113,27 @@ async def test_what_is_named_is_left_to_its_worker(stack: Stack) -> None:
     assert loads(other) == ["second", "first"]
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_model_in_demand_is_served_by_one_more_that_has_room(stack: Stack, named: bool) -> None:
+    pace = {"PUNA_SLOTS": "1", "PUNA_ENGINE": "fake --load 0.1 --tokens 20 --rate 40"}
+    first = stack.start_worker(PUNA_MODEL="first", **pace) if named else any_worker(stack, **pace)
+    async with client_of(stack) as client:
+        assert await ask(client, "first"), "one worker does, and it is known by now how long a job takes it"
+        small, other = any_worker(stack, PUNA_MEMORY="900", **pace), any_worker(stack, **pace)
+        answers = await asyncio.gather(*(ask(client, "first") for _ in range(20)))
+        assert len(set(answers)) == 1
+    assert (loads(first), loads(other), loads(small)) == (["first"], ["first"], [])
+    assert other.output().count("done after") > 2, "it has helped"
+    assert stack.residue() == {}
+
+
+async def test_one_more_is_not_called_for_a_short_queue(stack: Stack) -> None:
+    workers = [any_worker(stack, PUNA_SLOTS="1", PUNA_ENGINE="fake --tokens 10 --rate 100") for _ in range(2)]
+    async with client_of(stack) as client:
+        await asyncio.gather(*(ask(client, "first") for _ in range(20)))
+    assert sorted(loads(worker) for worker in workers) == [[], ["first"]]
+
+
 async def test_jobs_of_a_killed_worker_are_taken_up_by_another(stack: Stack) -> None:
     slow = {"PUNA_ENGINE": "fake --load 60 --tokens 3"}
     first = any_worker(stack, **slow)
