@@ -257,7 +257,10 @@ class Settings:
         "How long a failed job, without its prompt, stays in RQ's registry.",
     )
     comment_s: float = _setting(
-        "PUNA_COMMENT", 10.0, _seconds, "How often a waiting stream gets a comment line to keep it open."
+        "PUNA_COMMENT",
+        10.0,
+        _seconds,
+        "How often a waiting stream gets a comment line, or a space under `/api/`, to keep it open.",
     )
     max_body: int = _setting("PUNA_MAX_BODY", 6_000_000, _positive, "Largest request body.")
     max_blob: int = _setting("PUNA_MAX_BLOB", 100_000_000_000, _positive, "Largest file that `/api/blobs` takes.")

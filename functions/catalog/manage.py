@@ -15,7 +15,7 @@ from functions.services import Services
 from functions.workers import records
 from shared.catalog import change, show
 from shared.catalog.parameters import check_parameters
-from shared.errors import InvalidRequest, PunaError
+from shared.errors import AuthenticationError, InvalidRequest, PunaError
 from shared.schema.body import Body, parse_json, validate
 
 router = APIRouter()
@@ -29,6 +29,7 @@ class ShowRequest(Body):
     name: str = ""
     verbose: bool = False
     system: str = ""
+    template: str = ""
     options: dict[str, Any] | None = None
 
 
@@ -58,6 +59,13 @@ async def tell_version() -> dict[str, Any]:
     return {"version": installed()}
 
 
+@router.post("/api/me", summary="Who is signed in to ollama.com: nobody")
+async def me(request: Request) -> None:
+    """Asked before a push to ollama.com, which takes keys that nobody has here. Raises AuthenticationError."""
+    authenticate(request)
+    raise AuthenticationError("unauthorized: there is no account of ollama.com here")
+
+
 @router.head("/api/tags", include_in_schema=False)
 @router.get("/api/tags", summary="List models, in Ollama's protocol")
 async def tags(request: Request) -> dict[str, Any]:
@@ -75,10 +83,8 @@ async def show_model(request: Request) -> dict[str, Any]:
     asked = validate(ShowRequest, await body(request), {})
     name = named(asked.model or asked.name)
     model = await services.catalog.resolve(name)
-    options = check_parameters(asked.options or {})
-    return await asyncio.to_thread(
-        lambda: show.show(services.store, model, verbose=asked.verbose, system=asked.system, options=options)
-    )
+    instead = show.Instead(asked.system, asked.template, check_parameters(asked.options or {}))
+    return await asyncio.to_thread(show.show, services.store, model, verbose=asked.verbose, instead=instead)
 
 
 @router.post("/api/copy", openapi_extra=body_of(CopyRequest), summary="Copy a model")

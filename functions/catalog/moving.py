@@ -7,7 +7,7 @@ when that one dies. A client that leaves stops it; what has been brought stays, 
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -22,7 +22,7 @@ from shared.catalog.names import ModelName
 from shared.frames import Step
 from shared.ids import new_id
 from shared.job import JobSpec
-from shared.schema.body import Body, validate
+from shared.schema.body import Body, nothing, validate
 
 router = APIRouter()
 
@@ -34,10 +34,14 @@ class TransferRequest(Body):
     stream: bool = True
 
 
+_NOT_HERE: Final = {"username": nothing(""), "password": nothing("")}
+"""Ollama's client still sends these, empty; logins to registries are settings."""
+
+
 @router.post("/api/pull", openapi_extra=body_of(TransferRequest), summary="Pull a model")
 async def pull(request: Request) -> Response:
     """Bring a model from a registry into the catalog."""
-    asked = validate(TransferRequest, await body(request), {})
+    asked = validate(TransferRequest, await body(request), _NOT_HERE)
     name = named(asked.model or asked.name)
     ModelName.parse(name)
     return await told(request, lambda: moved(request, "pull", name, insecure=asked.insecure), stream=asked.stream)
@@ -47,7 +51,7 @@ async def pull(request: Request) -> Response:
 async def push(request: Request) -> Response:
     """Bring a model of the catalog to the registry that its name tells."""
     services: Services = request.app.state.services.get()
-    asked = validate(TransferRequest, await body(request), {})
+    asked = validate(TransferRequest, await body(request), _NOT_HERE)
     name = named(asked.model or asked.name)
     await services.catalog.resolve(name)
     return await told(request, lambda: moved(request, "push", name, insecure=asked.insecure), stream=asked.stream)

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from functions.inference.endpoint import whole
 from functions.inference.sse import Chunks
 from functions.native.lines import LineStream, line
+from functions.services import Services
 
 Steps: TypeAlias = Callable[[], AsyncGenerator[dict[str, Any], None]]
 
@@ -16,7 +17,8 @@ Steps: TypeAlias = Callable[[], AsyncGenerator[dict[str, Any], None]]
 async def told(request: Request, work: Steps, *, stream: bool) -> Response:
     """The answer of a route whose work yields its progress. A client that leaves stops it."""
     if stream:
-        return LineStream(lambda: _lines(work))
+        services: Services = request.app.state.services.get()
+        return LineStream(lambda: _lines(work), services.settings.comment_s)
     return await whole(request, _last(work))
 
 

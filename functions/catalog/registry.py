@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from functions.authenticate import authenticate
+from functions.errors import oci_body
 from functions.services import Services
 from shared.catalog.catalog import CatalogModel
 from shared.catalog.manifest import MANIFEST, blob_key
@@ -98,7 +99,8 @@ async def _blob(request: Request, store: Store, digest: str) -> Response:
     url = await asyncio.to_thread(store.url, key, _URL_S)
     if url:
         return Response(status_code=307, headers={**headers, "Location": url})
-    return _ranged(store, entry, request.headers.get("range", ""), headers)
+    # Ollama's client asks every answer for the blob's place, also the one that is the blob.
+    return _ranged(store, entry, request.headers.get("range", ""), {**headers, "Location": request.url.path})
 
 
 def _ranged(store: Store, entry: Entry, asked: str, headers: dict[str, str]) -> Response:
@@ -138,4 +140,4 @@ async def _pieces(store: Store, key: str, start: int, end: int) -> AsyncGenerato
 
 
 def _error(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"errors": [{"code": code, "message": message}]}, status, headers=_VERSION)
+    return JSONResponse(oci_body(code, message), status, headers=_VERSION)

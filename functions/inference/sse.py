@@ -40,6 +40,7 @@ class EventStream(Response):
     def __init__(self, source: Callable[[], AbstractAsyncContextManager[Chunks]]) -> None:
         super().__init__()
         self._source = source
+        self._opened = False
 
     def refusal(self, error: PunaError) -> Response:
         """The answer when nothing has been sent yet."""
@@ -56,23 +57,22 @@ class EventStream(Response):
             return
 
     async def _open(self, send: Send) -> None:
+        self._opened = True
         headers = [(b"content-type", self.stream_type), *_HEADERS]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
         try:
             async with self._source() as chunks:
                 async for chunk in chunks:
-                    if not started:
+                    if not self._opened:
                         await self._open(send)
-                        started = True
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except PunaError as error:
-            if not started:
+            if not self._opened:
                 await self.refusal(error)(scope, receive, send)
                 return
             await send({"type": "http.response.body", "body": self.failure(error), "more_body": True})
-        if not started:  # the rest of a stream may be nothing
+        if not self._opened:  # the rest of a stream may be nothing
             await self._open(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

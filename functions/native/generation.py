@@ -17,7 +17,6 @@ from functions.native.objects import Objects, Piece, chat_piece, text_piece
 from functions.services import Services
 from functions.workers import records
 from shared import keys
-from shared.catalog.catalog import CatalogModel
 from shared.limits import Tenant
 from shared.schema.body import parse_json
 from shared.schema.native import NativeChat, NativeGenerate, own_names, parse_chat, parse_generate
@@ -49,7 +48,7 @@ async def generate(request: Request) -> Response:
         asked = parse_generate(parse_json(await read_body(request, services.settings.max_body)))
         if asked.loads:
             return await _load(request, services, tenant, asked, text_piece)
-        await _generates(services, asked.model, "generate")
+        check_generates(await services.catalog.resolve(asked.model), asked.model, "generate")
         ask = await _completion(services, asked) if asked.plain else _conversation(asked)
         job = await prepare_with_images(request, services, tenant, ask)
     return await _answer(request, services, job, tenant, text_piece)
@@ -77,7 +76,7 @@ async def _completion(services: Services, asked: NativeGenerate) -> Ask:
 async def _answer(request: Request, services: Services, job: Prepared, tenant: Tenant, piece: Piece) -> Response:
     objects = Objects(job.spec.model, piece)
     if job.spec.stream:
-        return LineStream(lambda: _stream(services, job, tenant, objects))
+        return LineStream(lambda: _stream(services, job, tenant, objects), services.settings.comment_s)
     return await whole(request, _whole(services, job, tenant, objects))
 
 
@@ -97,8 +96,11 @@ async def _load(
 ) -> Response:
     """Load a model, or with a `keep_alive` of 0 unload it, by a job that does nothing else."""
     kept_s = check_keep_alive(asked.keep_alive)
-    model = await _generates(services, asked.model, "chat" if isinstance(asked, NativeChat) else "generate")
     unloads = kept_s == 0
+    # Any model can be unloaded, one that embeds too: `ollama stop` knows no other way.
+    model = await services.catalog.resolve(asked.model)
+    if not unloads:
+        check_generates(model, asked.model, "chat" if isinstance(asked, NativeChat) else "generate")
     spec = job_of(request, services, model, tenant, Ask("load", asked.model, {"keep_alive": kept_s}))
 
     async def told() -> dict[str, Any]:
@@ -114,10 +116,3 @@ async def _load(
 async def _is_loaded(services: Services, queue: str) -> bool:
     """Whether a worker that serves a queue has its model in memory. Raises ServiceUnavailable."""
     return any(record.get("models") for record in await records(services, keys.serving(queue)))
-
-
-async def _generates(services: Services, name: str, verb: str) -> CatalogModel:
-    """A model that generates. Raises ModelNotFound or InvalidRequest."""
-    model = await services.catalog.resolve(name)
-    check_generates(model, name, verb)
-    return model

@@ -14,6 +14,7 @@ app = typer.Typer(
     help="An OpenAI-compatible LLM API on this machine. Its settings are environment variables.",
 )
 Insecure = Annotated[bool, typer.Option(help="Allow a registry without TLS.")]
+Prefix = Annotated[str, typer.Argument(help="Only the models whose names begin so.", metavar="[PREFIX]")]
 Model = Annotated[str, typer.Argument(help="Name of a model, such as smollm2:135m.")]
 
 
@@ -34,12 +35,13 @@ def worker() -> None:
     run()
 
 
+@app.command(name="ls", hidden=True)
 @app.command(name="list")
-def list_models() -> None:
+def list_models(prefix: Prefix = "") -> None:
     """List the models of the catalog."""
     from infra.cli.models import list_models as run
 
-    run()
+    run(prefix)
 
 
 @app.command()
@@ -50,9 +52,10 @@ def show(
     template: Annotated[bool, typer.Option(help="Only its template.")] = False,
     system: Annotated[bool, typer.Option(help="Only its system message.")] = False,
     license: Annotated[bool, typer.Option(help="Only its license.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="With its metadata and tensors.")] = False,
 ) -> None:
     """Show what is known of one model."""
-    from infra.cli.models import show_model
+    from infra.cli.show import show_model
 
     asked = {
         "modelfile": modelfile,
@@ -64,15 +67,23 @@ def show(
     parts = [name for name, wanted in asked.items() if wanted]
     if len(parts) > 1:
         raise typer.BadParameter("only one part can be shown at a time")
-    show_model(model, part="".join(parts))
+    show_model(model, part="".join(parts), verbose=verbose)
 
 
 @app.command()
-def ps() -> None:
+def ps(prefix: Prefix = "") -> None:
     """List the models that are loaded."""
     from infra.cli.models import ps as run
 
-    run()
+    run(prefix)
+
+
+@app.command()
+def stop(model: Model) -> None:
+    """Unload a model that is loaded."""
+    from infra.cli.models import stop as run
+
+    run(model)
 
 
 @app.command()

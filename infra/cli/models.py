@@ -1,4 +1,4 @@
-"""`puna list`, `show`, `ps`, `cp`, `rm`: the models of a running API, in Ollama's words and columns."""
+"""`puna list`, `ps`, `stop`, `cp`, `rm`: the models of a running API, in Ollama's words and columns."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,14 @@ from typing import Any
 
 import typer
 
-from infra.cli.native import Api
-from infra.cli.text import ago, duration, size, table
+from infra.cli.native import Api, NotThere
+from infra.cli.place import CommandError
+from infra.cli.text import ago, size, table
 
 LIST = ("NAME", "ID", "SIZE", "MODIFIED")
 PS = ("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL")
 
 ID_DIGITS = 12
-
-_FOREVER_S = 100 * 365 * 86_400
-"""What is kept longer than this (s) is kept forever."""
-
-_LICENSE_LINES = 2
 
 
 def list_rows(models: Sequence[Mapping[str, Any]], now: float) -> list[tuple[str, ...]]:
@@ -48,56 +44,35 @@ def processor(total: int, vram: int) -> str:
     """Where a model lies: `100% GPU`, `100% CPU`, `48%/52% CPU/GPU`."""
     if not vram:
         return "100% CPU"
-    if vram >= total:
+    if vram == total:
         return "100% GPU"
+    if vram > total:
+        return "Unknown"
     share = round(100 * (total - vram) / total)
     return f"{share}%/{100 - share}% CPU/GPU"
 
 
-def details(told: Mapping[str, Any]) -> str:
-    """What `puna show` prints of `/api/show`."""
-    info, facts = told.get("model_info") or {}, told["details"]
-    family = info.get("general.architecture") or facts.get("family") or "unknown"
-    model = [
-        ("architecture", family),
-        ("parameters", facts.get("parameter_size") or "unknown"),
-        ("context length", info.get(f"{family}.context_length")),
-        ("embedding length", info.get(f"{family}.embedding_length")),
-        ("quantization", facts.get("quantization_level") or "unknown"),
-        ("requires", told.get("requires")),
-    ]
-    parameters = [line.split(maxsplit=1) for line in told.get("parameters", "").splitlines()]
-    license_ = told.get("license", "").strip().splitlines()
-    short = license_[:_LICENSE_LINES] + (["..."] if len(license_) > _LICENSE_LINES else [])
-    parts = [
-        _section("Model", _aligned([(name, str(value)) for name, value in model if value])),
-        _section("Capabilities", list(told.get("capabilities", ()))),
-        _section("Parameters", _aligned([(name, value) for name, value in parameters])),
-        _section("System", told.get("system", "").splitlines()),
-        _section("License", short),
-    ]
-    return "\n\n".join(part for part in parts if part)
-
-
-def list_models() -> None:
-    """Print the table of models, newest first."""
+def list_models(prefix: str = "") -> None:
+    """Print the table of models whose names begin so, newest first."""
     with Api() as api:
-        models = api.call("GET", "/api/tags")["models"]
+        models = _beginning(prefix, api.call("GET", "/api/tags")["models"])
     typer.echo(table(LIST, list_rows(models, time.time())))
 
 
-def show_model(name: str, *, part: str = "") -> None:
-    """Print one model, or one `part` of what is known of it as it is."""
+def ps(prefix: str = "") -> None:
+    """Print what is loaded, of the models whose names begin so."""
     with Api() as api:
-        told = api.call("POST", "/api/show", {"model": name})
-    typer.echo(told.get(part, "") if part else details(told))
-
-
-def ps() -> None:
-    """Print what is loaded."""
-    with Api() as api:
-        models = api.call("GET", "/api/ps")["models"]
+        models = _beginning(prefix, api.call("GET", "/api/ps")["models"])
     typer.echo(table(PS, ps_rows(models, time.time())))
+
+
+def stop(name: str) -> None:
+    """Unload a model, once nothing runs or waits for it: a request for nothing that is to be kept no time."""
+    with Api() as api:
+        try:
+            api.call("POST", "/api/generate", {"model": name, "keep_alive": 0, "stream": False})
+        except NotThere:
+            raise CommandError(f'couldn\'t find model "{name}" to stop') from None
 
 
 def copy(source: str, destination: str) -> None:
@@ -107,25 +82,19 @@ def copy(source: str, destination: str) -> None:
 
 
 def remove(names: Sequence[str]) -> None:
+    """Remove names. What is loaded stays for as long as it is kept: other names may have the same weights."""
     with Api() as api:
         for name in names:
             api.call("DELETE", "/api/delete", {"model": name})
             typer.echo(f"deleted '{name}'")
 
 
-def _section(title: str, lines: Sequence[str]) -> str:
-    return "\n".join([f"  {title}", *(f"    {line}" for line in lines)]) if lines else ""
-
-
-def _aligned(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    width = max((len(name) for name, _ in pairs), default=0)
-    return [f"{name:<{width}}    {value}" for name, value in pairs]
+def _beginning(prefix: str, models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [model for model in models if model["name"].lower().startswith(prefix.lower())]
 
 
 def _until(seconds: float) -> str:
-    if seconds > _FOREVER_S:
-        return "Forever"
-    return f"{duration(seconds)} from now" if seconds > 0 else "Stopping..."
+    return ago(-seconds) if seconds > 0 else "Stopping..."
 
 
 def _seconds(moment: str) -> float:

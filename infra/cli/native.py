@@ -16,6 +16,10 @@ _CONNECT_S: Final = 5.0
 _CHUNK: Final = 1 << 20
 
 
+class NotThere(CommandError):
+    """The server knows no such thing."""
+
+
 class Api:
     """One connection. Every method raises CommandError in one line."""
 
@@ -95,4 +99,4 @@ def _check(answer: httpx.Response) -> None:
         told = answer.json()["error"]
     except (ValueError, KeyError, TypeError):
         told = f"the server answered {answer.status_code}."
-    raise CommandError(str(told))
+    raise (NotThere if answer.status_code == httpx.codes.NOT_FOUND else CommandError)(str(told))

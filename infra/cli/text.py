@@ -2,37 +2,46 @@
 
 from collections.abc import Sequence
 
-_AGES = (
-    (31_536_000, "year"),
-    (2_592_000, "month"),
-    (604_800, "week"),
-    (86_400, "day"),
-    (3_600, "hour"),
-    (60, "minute"),
-)
-
 _UNITS = ("B", "KB", "MB", "GB", "TB")
+
+_HOUR_S = 3600
+_DAY_H, _YEAR_H = 24, 24 * 365
+_FOREVER_H = 20 * _YEAR_H
+"""What ends later than this, and a year more, never does."""
 
 
 def size(count: int) -> str:
-    """Bytes in decimal units, two digits or more: `397 MB`, `1.2 GB`."""
+    """Bytes in decimal units, cut and not rounded, one place below ten: `396 MB`, `1.2 GB`, `2 KB`."""
     power = min(len(str(count)) - 1, 14) // 3
-    amount = count / 1000**power
-    return f"{amount:.1f} {_UNITS[power]}" if power and amount < 10 else f"{amount:.0f} {_UNITS[power]}"
+    whole, rest = divmod(count, 1000**power)
+    if whole < 10 and rest:
+        return f"{count / 1000**power:.1f} {_UNITS[power]}"
+    return f"{whole} {_UNITS[power]}"
 
 
 def duration(seconds: float) -> str:
-    """A time in its largest unit: `3 days`, `1 hour`, `12 seconds`."""
-    for length, name in _AGES:
-        if seconds >= length:
-            count = int(seconds // length)
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    count = max(0, int(seconds))
-    return f"{count} second{'s' if count != 1 else ''}"
+    """A time in words: `Less than a second`, `12 seconds`, `About an hour`, `3 days`."""
+    if seconds < 1:
+        return "Less than a second"
+    if seconds < 60:
+        return f"{int(seconds)} second{'s' if seconds >= 2 else ''}"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return "About a minute" if minutes == 1 else f"{minutes} minutes"
+    hours = int(seconds / _HOUR_S + 0.5)
+    if hours < 2 * _DAY_H:
+        return "About an hour" if hours == 1 else f"{hours} hours"
+    for bound, length, name in ((14, 1, "days"), (60, 7, "weeks"), (730, 30, "months")):
+        if hours < bound * _DAY_H:
+            return f"{hours // _DAY_H // length} {name}"
+    return f"{int(seconds / _HOUR_S) // _YEAR_H} years"
 
 
 def ago(seconds: float) -> str:
-    return "just now" if seconds < 2 else f"{duration(seconds)} ago"
+    """When something was, or with a negative number will be."""
+    if -seconds / _HOUR_S >= _FOREVER_H + _YEAR_H:
+        return "Forever"
+    return f"{duration(-seconds)} from now" if seconds < 0 else f"{duration(seconds)} ago"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

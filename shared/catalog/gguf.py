@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from shared.catalog.float32 import shortest
 from shared.catalog.gguf_types import SCALARS, TENSOR_TYPES, file_type_name
 from shared.errors import InvalidRequest
 
@@ -194,7 +195,7 @@ class _Source:
     def _scalar(self, kind: int) -> Any:
         code = SCALARS[kind]
         (value,) = struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))
-        return value
+        return shortest(value) if code == "f" else value
 
     def _array(self, verbose: bool) -> list[Any]:
         (kind,) = struct.unpack("<I", self.take(4))
@@ -214,7 +215,8 @@ class _Source:
         if not wanted:
             self.skip(size)
             return []
-        return list(struct.unpack(f"<{length}{code}", self.take(size)))
+        values = struct.unpack(f"<{length}{code}", self.take(size))
+        return [shortest(value) for value in values] if code == "f" else list(values)
 
     def _fill(self, length: int) -> None:
         """Have the next `length` bytes in the window."""

@@ -1,9 +1,9 @@
 """A model's parameters: their names, their types, and how a Modelfile's words become their values. Pure."""
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from shared.catalog.float32 import shortest
 from shared.durations import seconds_of
 from shared.errors import InvalidRequest
 
@@ -101,13 +101,12 @@ def _integer(text: str) -> int:
 def _float(text: str) -> float:
     """The shortest decimal of the 32-bit number that the text means: a value has that precision and no more."""
     try:
-        packed = struct.pack("<f", float(text))
+        value = shortest(float(text))
     except (ValueError, OverflowError):
         raise InvalidRequest(f"invalid float value [{text}]", param="parameters") from None
-    exact = struct.unpack("<f", packed)[0]
-    if exact - exact != 0:  # NaN, infinity
+    if value - value != 0:  # NaN, infinity
         raise InvalidRequest(f"invalid float value [{text}]", param="parameters")
-    return next(near for digits in range(1, 10) if struct.pack("<f", near := float(f"{exact:.{digits}g}")) == packed)
+    return value
 
 
 def _boolean(text: str) -> bool:

@@ -1,6 +1,7 @@
 """What is known of a model, as Ollama's `/api/show` and `/api/tags` tell it. Blocking; weights are read by ranges."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,6 +22,15 @@ _ORDER: Final = ("completion", "embedding", "vision", "tools", "insert", "thinki
 
 _HIDDEN: Final = ("general.name", "tokenizer.chat_template")
 """Metadata that is shown elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """What stands in for a model's own while it is shown."""
+
+    system: str = ""
+    template: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def details(model: CatalogModel) -> dict[str, Any]:
@@ -62,25 +72,22 @@ def in_order(found: frozenset[str]) -> list[str]:
     return sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
 
-def show(
-    store: Store,
-    model: CatalogModel,
-    *,
-    verbose: bool = False,
-    system: str = "",
-    options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The `/api/show` object. `system` and `options` stand in for the model's own. Raises ServiceUnavailable."""
+_AS_IT_IS: Final = Instead()
+
+
+def show(store: Store, model: CatalogModel, *, verbose: bool = False, instead: Instead = _AS_IT_IS) -> dict[str, Any]:
+    """The `/api/show` object. Raises ServiceUnavailable."""
     weights = _header(store, model.manifest.layer(MODEL), verbose)
     projector = _header(store, model.manifest.layer(PROJECTOR), verbose)
-    template = model.template or (weights.chat_template if weights else "")
-    system = system or _text(store, model.manifest.layer(SYSTEM))
+    own = instead.template or model.template
+    template = own or (weights.chat_template if weights else "")
+    system = instead.system or _text(store, model.manifest.layer(SYSTEM))
     licenses = [_text(store, layer) for layer in model.manifest.layers if layer.media_type == LICENSE]
     messages = _messages(store, model.manifest.layer(MESSAGES))
-    parameters = {**model.defaults, **(options or {})}
+    parameters = {**model.defaults, **instead.options}
     told = {
         "license": "\n".join(licenses),
-        "modelfile": _modelfile(model, template if model.template else "", system, parameters, licenses, messages),
+        "modelfile": _modelfile(model, own, system, parameters, licenses, messages),
         "parameters": parameter_text(parameters),
         "template": template,
         "system": system,
@@ -88,7 +95,6 @@ def show(
         "messages": messages,
         "model_info": _info(weights),
         "projector_info": _info(projector) if projector else None,
-        "tensors": _tensors(weights) if weights and verbose else None,
         "capabilities": in_order(_capabilities(model, template)),
         "modified_at": timestamp(model.modified),
         "renderer": model.config.get("renderer"),
@@ -96,7 +102,8 @@ def show(
         "requires": model.config.get("requires"),
     }
     always = ("details", "model_info", "capabilities", "modified_at", "modelfile", "template")
-    return {name: value for name, value in told.items() if value or name in always}
+    found = {name: value for name, value in told.items() if value or name in always}
+    return {**found, "tensors": _tensors(weights)} if verbose else found
 
 
 def parameter_text(parameters: Mapping[str, Any]) -> str:
@@ -161,7 +168,9 @@ def _info(header: Gguf | None) -> dict[str, Any]:
     return {**shown, "general.parameter_count": header.parameters}
 
 
-def _tensors(header: Gguf) -> list[dict[str, Any]]:
+def _tensors(header: Gguf | None) -> list[dict[str, Any]]:
+    if header is None:
+        return []
     return [{"name": each.name, "type": each.type, "shape": list(each.shape)} for each in header.tensors]
 
 

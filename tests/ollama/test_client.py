@@ -136,6 +136,16 @@ def test_a_request_for_nothing_unloads_and_loads(client: ollama.Client) -> None:
     wait_for(there, "it is loaded")
 
 
+def test_a_model_that_embeds_is_unloaded_too(client: ollama.Client) -> None:
+    def there() -> bool:
+        return any(each.model == "embedder:latest" for each in client.ps().models)
+
+    client.embed("embedder", "a")
+    wait_for(there, "it is loaded")
+    assert client.generate("embedder", "", keep_alive=0).done_reason == "unload"
+    wait_for(lambda: not there(), "it is unloaded")
+
+
 def test_embed(client: ollama.Client) -> None:
     one, two = client.embed("embedder", "a"), client.embed("embedder", ["a", "b"])
     assert (len(one.embeddings), len(two.embeddings)) == (1, 2)

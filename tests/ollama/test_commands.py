@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from infra.cli.main import app
+from infra.cli.place import CommandError
 from shared.settings import settings
 from tests.gguf_files import gguf
-from tests.harness import Stack
+from tests.harness import Stack, wait_for
 
 pytestmark = pytest.mark.redis
 
@@ -57,7 +59,19 @@ def test_a_modelfile_on_standard_input(puna: Any) -> None:
     puna("rm", "brief")
 
 
+def test_stop(puna: Any, stack: Stack) -> None:
+    with httpx.Client(base_url=stack.url) as http:
+        http.post("/api/embed", json={"model": "embedder", "input": "a"})
+    wait_for(lambda: "embedder:latest" in puna("ps"), "it is loaded")
+    assert puna("stop", "embedder") == ""
+    wait_for(lambda: "embedder:latest" not in puna("ps"), "it is unloaded")
+    with pytest.raises(CommandError, match='couldn\'t find model "nobody" to stop'):
+        puna("stop", "nobody")
+
+
 def test_ps(puna: Any) -> None:
     head, *rows = puna("ps").splitlines()
     assert head.split() == ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]
     assert any(row.startswith("chatter:latest ") and row.endswith("Forever") for row in rows)
+    assert [row.split()[0] for row in puna("ps", "CHATTER").splitlines()] == ["NAME", "chatter:latest"]
+    assert [row.split()[0] for row in puna("list", "chat").splitlines()] == ["NAME", "chatter:latest"]

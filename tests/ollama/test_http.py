@@ -56,6 +56,19 @@ def test_errors_are_one_word(http: httpx.Client) -> None:
     assert refused(http.post("/api/chat", json={**HELLO, "colour": 1}), 400) == "Unknown parameter: 'colour'."
 
 
+def test_nobody_is_signed_in(http: httpx.Client) -> None:
+    assert refused(http.post("/api/me"), 401).startswith("unauthorized")
+
+
+def test_what_ollamas_command_sends_empty_asks_for_nothing(http: httpx.Client) -> None:
+    shown = {"model": "", "name": "chatter", "system": "", "template": "", "verbose": False, "options": None}
+    assert http.post("/api/show", json=shown).status_code == 200
+    transfer = {"model": "", "name": "nobody", "username": "", "password": ""}
+    assert refused(http.post("/api/push", json=transfer), 404) == "model 'nobody' not found"
+    login = {**transfer, "password": "secret"}
+    assert refused(http.post("/api/pull", json=login), 400).startswith("Unsupported parameter: 'password'")
+
+
 def test_heads(http: httpx.Client) -> None:
     for path in ("/", "/api/version", "/api/tags"):
         answer = http.head(path)

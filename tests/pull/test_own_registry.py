@@ -92,6 +92,8 @@ def test_blobs(settings: Settings) -> None:
         assert (head.status_code, head.headers["content-length"]) == (200, str(len(DATA)))
         first = client.get(path, follow_redirects=False)
         assert first.status_code == (307 if settings.s3_endpoint else 200)
+        # Ollama's client goes to the blob's place, and asks for it also where the answer is the blob.
+        assert (first.url.join(first.headers["location"]) == first.url) is not bool(settings.s3_endpoint)
         assert client.get(path).content == DATA
         for asked, start, end in (("0-0", 0, 1), ("5-", 5, None), ("-7", -7, None), ("9-99999999999", 9, None)):
             answer = client.get(path, headers={"Range": f"bytes={asked}"})
@@ -114,3 +116,13 @@ def test_what_is_not_there(settings: Settings) -> None:
         for path, (status, code) in cases.items():
             answer = client.get(path)
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code), path
+
+
+def test_nothing_is_pushed_to_us(settings: Settings) -> None:
+    uploads = "/v2/library/m/blobs/uploads/"
+    with serving(settings) as host, httpx.Client(base_url=f"http://{host}") as client:
+        for method, path in (("POST", uploads), ("PATCH", f"{uploads}1"), ("PUT", "/v2/library/m/manifests/latest")):
+            answer = client.request(method, path)
+            assert answer.status_code == 405
+            (error,) = answer.json()["errors"]
+            assert error == {"code": "UNSUPPORTED", "message": f"Method not allowed: {method} {path}."}

@@ -63,7 +63,7 @@ def test_help_is_fast_and_names_every_command() -> None:
     assert time.monotonic() - began < 5
     for name in (
         *("serve", "worker", "list", "show", "ps", "run", "doctor", "version"),
-        *("pull", "push", "create", "cp", "rm", "workers"),
+        *("pull", "push", "create", "cp", "rm", "stop", "workers"),
     ):
         assert f" {name} " in answer.stdout
 
@@ -136,7 +136,8 @@ def test_the_running_stack_gives_its_queue(home: Path) -> None:
         (0, "0 B"),
         (999, "999 B"),
         (1_500, "1.5 KB"),
-        (91_739_413, "92 MB"),
+        (2_000, "2 KB"),
+        (91_739_413, "91 MB"),
         (1_234_567_890, "1.2 GB"),
         (10**16, "10000 TB"),
     ],
@@ -147,9 +148,23 @@ def test_sizes_are_ollamas(count: int, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "just now"), (30, "30 seconds ago"), (60, "1 minute ago"), (86_400 * 3, "3 days ago"), (1e8, "3 years ago")],
+    [
+        (0, "Less than a second ago"),
+        (1, "1 second ago"),
+        (30, "30 seconds ago"),
+        (60, "About a minute ago"),
+        (3_599, "59 minutes ago"),
+        (3_600, "About an hour ago"),
+        (47 * 3600, "47 hours ago"),
+        (86_400 * 3, "3 days ago"),
+        (86_400 * 15, "2 weeks ago"),
+        (86_400 * 90, "3 months ago"),
+        (1e8, "3 years ago"),
+        (-290, "4 minutes from now"),
+        (-1e10, "Forever"),
+    ],
 )
-def test_times_are_in_their_largest_unit(seconds: float, shown: str) -> None:
+def test_times_are_ollamas(seconds: float, shown: str) -> None:
     assert text.ago(seconds) == shown
 
 

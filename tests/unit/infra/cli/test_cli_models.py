@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from infra.cli.models import details, list_rows, processor, ps_rows
+from infra.cli.models import list_rows, processor, ps_rows
 from infra.cli.place import CommandError
 from infra.cli.progress import follow
+from infra.cli.show import details
 from infra.cli.transfer import local
 
 MODEL: dict[str, Any] = {"name": "m:latest", "digest": "0123456789abcdef", "size": 397_000_000}
@@ -36,7 +37,8 @@ def test_what_is_loaded() -> None:
 
 
 def test_where_it_lies() -> None:
-    assert [processor(100, vram) for vram in (0, 100, 52)] == ["100% CPU", "100% GPU", "48%/52% CPU/GPU"]
+    words = ["100% CPU", "100% GPU", "48%/52% CPU/GPU", "Unknown"]
+    assert [processor(100, vram) for vram in (0, 100, 52, 101)] == words
 
 
 def test_details() -> None:
@@ -67,6 +69,52 @@ def test_details() -> None:
         "    Be kind.",
         "",
         "  License",
+        "    one",
+        "    two",
+        "    ...",
+    ]
+
+
+def test_details_with_all_of_it() -> None:
+    told = {
+        "details": {},
+        "model_info": {
+            "general.architecture": "llama",
+            "general.parameter_count": 12_000,
+            "tokenizer.ggml.add_bos_token": False,
+            "tokenizer.ggml.tokens": ["<a>", "<b>", "<c>", "<d>"],
+            "llama.rope.freq_base": 100000.0,
+        },
+        "projector_info": {
+            "general.architecture": "clip",
+            "general.parameter_count": 166_969,
+            "clip.vision.embedding_length": 12,
+        },
+        "tensors": [{"name": "output.weight", "type": "Q4_1", "shape": [64, 100]}],
+        "system": "one\n\n  two\nthree",
+    }
+    assert details(told).splitlines() == [
+        "  Model",
+        "    architecture    llama",
+        "    parameters      12K",
+        "    quantization    unknown",
+        "",
+        "  Projector",
+        "    architecture        clip",
+        "    parameters          167K",
+        "    embedding length    12",
+        "",
+        "  Metadata",
+        "    general.architecture            llama",
+        "    general.parameter_count         12000",
+        "    llama.rope.freq_base            100000",
+        "    tokenizer.ggml.add_bos_token    false",
+        "    tokenizer.ggml.tokens           [<a> <b> ...+2 more]",
+        "",
+        "  Tensors",
+        "    output.weight    Q4_1    [64 100]",
+        "",
+        "  System",
         "    one",
         "    two",
         "    ...",

@@ -82,9 +82,29 @@ def test_digests_are_those_that_ollama_gives(store: DirectoryStore) -> None:
     assert ends(manifest.model) == ("89a2116c", "5fad")
     assert ends(manifest.config) == ("99759ad5", "bc8c")
     assert ends(manifest.layer(m.TEMPLATE)) == ("fe7ac77b", "91ed")
-    assert ends(manifest.layer(m.SYSTEM))[0] == "f29e82a8"
+    assert ends(manifest.layer(m.SYSTEM)) == ("f29e82a8", "5851")
     assert ends(manifest.layer(m.PARAMS)) == ("1d0ad712", "1e37")
     assert ends(manifest.layer(m.MESSAGES)) == ("298baeaf", "ffc4")
+
+
+def test_digests_of_what_is_merged_and_replaced_are_those_that_ollama_gives(store: DirectoryStore) -> None:
+    made(
+        store,
+        parameters={"temperature": 1, "top_k": 10, "stop": ["USER:", "ASSISTANT:"]},
+        messages=[{"role": "assistant", "content": "Oh, my god."}],
+    )
+    said = [
+        {"role": "assistant", "content": "You're a test, Harry."},
+        {"role": "user", "content": "I-I'm a what?"},
+        {"role": "assistant", "content": "A test. And a thumping good one at that, I'd wager."},
+    ]
+    made(store, "next", from_="test", parameters={"temperature": 0.6, "top_p": 0.7}, messages=said)
+    assert ends(stored(store, "next").layer(m.PARAMS)) == ("e29a7b3c", "e1ba")
+    assert ends(stored(store, "next").layer(m.MESSAGES)) == ("a60ecc9d", "f4db")
+    made(store, "last", from_="next", parameters={"stop": ["<|endoftext|>"]}, system="Say bye!")
+    assert ends(stored(store, "last").layer(m.PARAMS)) == ("12f58bb7", "4d35")
+    assert ends(stored(store, "last").layer(m.MESSAGES)) == ("a60ecc9d", "f4db"), "inherited"
+    assert ends(stored(store, "last").layer(m.SYSTEM)) == ("4c5f51fa", "cc86")
 
 
 def test_progress(store: DirectoryStore) -> None:

@@ -44,7 +44,8 @@ def test_what_is_derived() -> None:
                 "llama.embedding_length": 64,
                 "tokenizer.chat_template": "{% for message in messages %}",
                 "flag": True,
-                "scale": 0.5,
+                "scale": 0.7,
+                "scales": [1e-5, 3.0, 2.0**30],
                 "none": [],
                 "few": [1, 2, 3],
             },
@@ -55,11 +56,13 @@ def test_what_is_derived() -> None:
     assert (found.architecture, found.file_type, found.parameter_size) == ("llama", "Q4_K_M", "64K")
     assert (found.context_length, found.embedding_length, found.parameters) == (8192, 64, 64064)
     assert found.chat_template == "{% for message in messages %}"
+    # 32 bits hold neither 0.7 nor 1e-05 exactly: the shortest decimals that mean what they hold, as Ollama writes them.
+    assert (found.metadata["scale"], found.metadata["scales"]) == (0.7, [1e-05, 3.0, 1073741800.0])
     assert [(each.name, each.type, each.shape) for each in found.tensors] == [
         ("token_embd.weight", "Q4_K", (64, 1000)),
         ("output_norm.weight", "F32", (64,)),
     ]
-    assert (found.metadata["flag"], found.metadata["scale"]) == (True, 0.5)
+    assert found.metadata["flag"] is True
     assert (found.metadata["none"], found.metadata["few"]) == ([], [1, 2, 3])
     assert not found.embeds
 

@@ -9,9 +9,9 @@ from shared.catalog.create import create
 from shared.catalog.directory import DirectoryStore
 from shared.catalog.manifest import blob_key, digest_of
 from shared.catalog.modelfile import parse as parse_modelfile
-from shared.catalog.show import details, entry, show
+from shared.catalog.show import Instead, details, entry, show
 from shared.schema.create import parse
-from tests.gguf_files import gguf
+from tests.gguf_files import MINIMAL, gguf
 
 WEIGHTS = gguf(
     {
@@ -92,12 +92,18 @@ def test_its_modelfile_makes_the_model_again(tmp_path: Path) -> None:
 
 def test_verbose_and_overrides(tmp_path: Path) -> None:
     store, model = made(tmp_path, system="old", parameters={"top_k": 1})
-    told = show(store, model, verbose=True, system="new", options={"top_k": 2, "seed": 3})
+    told = show(store, model, verbose=True, instead=Instead("new", "{{ .Prompt }}", {"top_k": 2, "seed": 3}))
     assert told["model_info"]["tokenizer.ggml.tokens"] == ["t"] * 100
     assert told["tensors"] == [{"name": "token_embd.weight", "type": "Q4_1", "shape": [64, 100]}]
-    assert told["system"] == "new"
+    assert (told["system"], told["template"]) == ("new", "{{ .Prompt }}")
     assert "seed                           3" in told["parameters"]
     assert "top_k                          2" in told["parameters"]
+
+
+def test_a_model_without_tensors_has_a_list_of_them_all_the_same(tmp_path: Path) -> None:
+    store, model = made(tmp_path)
+    store.put(blob_key(model.manifest.model.digest), MINIMAL)
+    assert show(store, model, verbose=True)["tensors"] == []
 
 
 def test_weights_that_are_gone(tmp_path: Path) -> None:
