@@ -120,6 +120,9 @@ WAKE_CHANNEL: Final = "puna:wake"
 CANCEL_CHANNEL: Final = "puna:cancel"
 """Pub/sub: the id of a running job that must stop."""
 
+UNLOAD_CHANNEL: Final = "puna:unload"
+"""Pub/sub: the name of a queue whose model is to leave memory once nothing runs or waits for it."""
+
 API_CHANNEL: Final = "puna:api"
 """Pub/sub: never published to. Holds the subscription connection of an API process open between streams."""
 

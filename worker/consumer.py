@@ -99,6 +99,7 @@ class Consumer:
         self._reaper = Reaper(self._redis, self._scripts, self._settings, self.name)
         await self._subscriptions.subscribe(keys.WAKE_CHANNEL, self._on_wake)
         await self._subscriptions.subscribe(keys.CANCEL_CHANNEL, self._on_cancel)
+        await self._subscriptions.subscribe(keys.UNLOAD_CHANNEL, self._on_unload)
         await self._announce()
         loops = [
             asyncio.create_task(self._every(self._settings.renew_s, self._beat), name="heartbeat"),
@@ -227,6 +228,10 @@ class Consumer:
         if len(self._cancels) > _REMEMBERED_CANCELS:
             del self._cancels[next(iter(self._cancels))]
 
+    def _on_unload(self, queue: bytes | None) -> None:
+        if queue == self._queue.encode():
+            self._gate.expire()
+
     # Saying that this worker lives
 
     async def _every(self, period_s: float, work: Any) -> None:
@@ -314,6 +319,7 @@ class Consumer:
         await _quietly(asyncio.to_thread(self._base.register_death))
         await self._subscriptions.unsubscribe(keys.WAKE_CHANNEL, self._on_wake)
         await self._subscriptions.unsubscribe(keys.CANCEL_CHANNEL, self._on_cancel)
+        await self._subscriptions.unsubscribe(keys.UNLOAD_CHANNEL, self._on_unload)
         await self.executor.wire.close()
         await self._redis.connection_pool.disconnect()
         self._sync.close()

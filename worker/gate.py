@@ -28,6 +28,10 @@ class Gate(Protocol):
         """A job ended that asks to keep the model for so long (s), None for no change; before its `release`."""
         ...
 
+    def expire(self) -> None:
+        """The model is to go once nothing runs or waits for it."""
+        ...
+
     def resting(self) -> bool:
         """Whether the model is not loaded because there is nothing to do for it."""
         ...
@@ -54,6 +58,8 @@ class AlwaysLoaded:
     def release(self) -> None: ...
 
     def used(self, keep_s: float | None) -> None: ...
+
+    def expire(self) -> None: ...
 
     def resting(self) -> bool:
         return False

@@ -106,6 +106,10 @@ class Member:
     def used(self, keep_s: float | None) -> None:
         self._residency.used(self.queue, self._fleet.now(), keep_s)
 
+    def expire(self) -> None:
+        self._residency.expire(self.queue)
+        self._fleet.look()
+
     def resting(self) -> bool:
         return self.engine is None
 

@@ -118,6 +118,11 @@ class Residency:
             resident.used_at = now
             resident.keep_s = resident.keep_s if keep_s is None else keep_s
 
+    def expire(self, queue: str) -> None:
+        """It is to go once nothing runs or waits for it."""
+        if resident := self.residents.get(queue):
+            resident.keep_s = 0.0
+
     def ready(self, queue: str, now: float) -> None:
         """It is loaded."""
         resident = self.residents[queue]

@@ -2,20 +2,23 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from functions import unloading
 from functions.authenticate import authenticate
 from functions.body import read_body
 from functions.inference.endpoint import body_of
 from functions.services import Services
 from functions.workers import records
 from shared.catalog import change, show
+from shared.catalog.manifest import MODEL, blob_key
 from shared.catalog.parameters import check_parameters
-from shared.errors import AuthenticationError, InvalidRequest, PunaError
+from shared.errors import AuthenticationError, InvalidRequest, PunaError, ServiceUnavailable
 from shared.schema.body import Body, parse_json, validate
 
 router = APIRouter()
@@ -106,9 +109,7 @@ async def delete(request: Request) -> Response:
     authenticate(request)
     services: Services = request.app.state.services.get()
     asked = validate(DeleteRequest, await body(request), {})
-    name, grace_s = named(asked.model or asked.name), services.settings.collect_grace_s
-    await asyncio.to_thread(change.delete, services.store, name, grace_s=grace_s)
-    services.catalog.forget()
+    await remove(services, named(asked.model or asked.name))
     return Response()
 
 
@@ -123,6 +124,22 @@ async def ps(request: Request) -> dict[str, Any]:
         if new and (found := await _loaded(services, record)):
             loaded[record["model"]] = found
     return {"models": list(loaded.values())}
+
+
+async def remove(services: Services, name: str) -> None:
+    """Remove a model from the catalog, and from the memory of workers when no other name has its weights.
+
+    Raises InvalidRequest or ModelNotFound in Ollama's words.
+    """
+    try:
+        model = await services.catalog.resolve(name)
+    except PunaError:
+        model = None  # a damaged one can be removed; what else is wrong is told below
+    removed = await asyncio.to_thread(change.delete, services.store, name, grace_s=services.settings.collect_grace_s)
+    services.catalog.forget()
+    if model and (weights := model.manifest.layer(MODEL)) and blob_key(weights.digest) in removed:
+        with suppress(ServiceUnavailable):  # it leaves memory by itself, later
+            await unloading.tell(services, model.queue)
 
 
 async def body(request: Request) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """`GET /v1/models`, and `GET` and `DELETE /v1/models/{id}`."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from functions.authenticate import authenticate
+from functions.catalog import manage
 from functions.services import Services
 from shared.catalog.catalog import CatalogModel
-from shared.catalog.change import delete
 from shared.catalog.names import ModelName
 from shared.errors import ModelNotFound
 
@@ -40,8 +39,7 @@ async def remove(request: Request, model: str) -> dict[str, Any]:
     authenticate(request)
     services: Services = request.app.state.services.get()
     ModelName.parse(model)
-    await asyncio.to_thread(delete, services.store, model, grace_s=services.settings.collect_grace_s)
-    services.catalog.forget()
+    await manage.remove(services, model)
     return {"id": model, "object": "model", "deleted": True}
 
 

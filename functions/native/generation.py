@@ -15,8 +15,7 @@ from functions.inference.sse import Chunks
 from functions.native.lines import LineStream
 from functions.native.objects import Objects, Piece, chat_piece, text_piece
 from functions.services import Services
-from functions.workers import records
-from shared import keys
+from functions.unloading import unload
 from shared.limits import Tenant
 from shared.schema.body import parse_json
 from shared.schema.native import NativeChat, NativeGenerate, own_names, parse_chat, parse_generate
@@ -94,25 +93,21 @@ async def _whole(services: Services, job: Prepared, tenant: Tenant, objects: Obj
 async def _load(
     request: Request, services: Services, tenant: Tenant, asked: NativeChat | NativeGenerate, piece: Piece
 ) -> Response:
-    """Load a model, or with a `keep_alive` of 0 unload it, by a job that does nothing else."""
+    """Load a model by a job that does nothing else, or with a `keep_alive` of 0 unload it."""
     kept_s = check_keep_alive(asked.keep_alive)
-    unloads = kept_s == 0
     # Any model can be unloaded, one that embeds too: `ollama stop` knows no other way.
     model = await services.catalog.resolve(asked.model)
-    if not unloads:
+    if kept_s != 0:
         check_generates(model, asked.model, "chat" if isinstance(asked, NativeChat) else "generate")
-    spec = job_of(request, services, model, tenant, Ask("load", asked.model, {"keep_alive": kept_s}))
 
     async def told() -> dict[str, Any]:
-        if not unloads or await _is_loaded(services, model.queue):
-            async with generation(services, spec, tenant) as events:
-                async for _ in events:
-                    pass
-        return Objects(asked.model, piece).unloaded("unload" if unloads else "load")
+        if kept_s == 0:
+            await unload(services, model.queue)
+            return Objects(asked.model, piece).unloaded("unload")
+        spec = job_of(request, services, model, tenant, Ask("load", asked.model, {"keep_alive": kept_s}))
+        async with generation(services, spec, tenant) as events:
+            async for _ in events:
+                pass
+        return Objects(asked.model, piece).unloaded("load")
 
     return await whole(request, told())
-
-
-async def _is_loaded(services: Services, queue: str) -> bool:
-    """Whether a worker that serves a queue has its model in memory. Raises ServiceUnavailable."""
-    return any(record.get("models") for record in await records(services, keys.serving(queue)))

@@ -6,7 +6,7 @@ A name that exists keeps the case it is stored in, whatever case it is asked for
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -129,8 +129,8 @@ def copy(store: Store, source: str, destination: str, *, grace_s: float = GRACE_
     prune(store, written.gone if written else (), grace_s=grace_s)
 
 
-def delete(store: Store, model: str, *, grace_s: float = GRACE_S) -> None:
-    """Remove a name, and those of its blobs that nobody else needs.
+def delete(store: Store, model: str, *, grace_s: float = GRACE_S) -> Collection[str]:
+    """Remove a name, and those of its blobs that nobody else needs; their keys.
 
     Raises InvalidRequest or ModelNotFound in Ollama's words.
     """
@@ -139,7 +139,7 @@ def delete(store: Store, model: str, *, grace_s: float = GRACE_S) -> None:
     if state.found is None:
         raise ModelNotFound(f"model '{model}' not found", param="model")
     store.delete(state.key)
-    prune(store, _digests(state), grace_s=grace_s)
+    return prune(store, _digests(state), grace_s=grace_s)
 
 
 def check_whole(store: Store, manifest: Manifest, known: set[str]) -> None:

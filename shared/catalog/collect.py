@@ -53,24 +53,24 @@ def collect(store: Store, *, grace_s: float, lease_s: float = LEASE_S) -> Collec
     return Collected(len(removed), size, uploads, complete=len(removed) == len(garbage))
 
 
-def prune(store: Store, digests: Iterable[str], *, grace_s: float) -> int:
-    """Remove those blobs of a manifest that is gone which nobody needs any more, however young; how many.
+def prune(store: Store, digests: Iterable[str], *, grace_s: float) -> list[str]:
+    """Remove those blobs of a manifest that is gone which nobody needs any more, however young; their keys.
 
     To be called after the end of the lease under which it was replaced. Nothing is removed while another collects, or
     when the store fails: `collect` finds what is left. `grace_s` (seconds) is how long a promise lasts.
     """
     keys = {blob_key(digest) for digest in digests}
     if not keys:
-        return 0
+        return []
     try:
         with collecting(store) as mark:
             held = keys_leased(store, grace_s=grace_s) if mark else set()
             used = _referenced(store, keys - held) if mark and keys - held else None
             garbage = sorted(keys - held - used) if used is not None else []
-            return len(_sweep(store, garbage, mark)) if mark else 0
+            return _sweep(store, garbage, mark) if mark else []
     except ServiceUnavailable as error:
         log.warning("blobs of a removed manifest stay for now: %s", error.message)
-        return 0
+        return []
 
 
 def _sweep(store: Store, garbage: Iterable[str], mark: Collecting) -> list[str]:

@@ -170,6 +170,32 @@ async def test_a_keep_alive_of_nothing_unloads_after_the_answer(stack: Stack) ->
     assert loads(worker) == ["first", "second", "second"]
 
 
+async def test_an_answer_to_unload_comes_when_every_worker_has(stack: Stack) -> None:
+    workers = [stack.start_worker(PUNA_MODEL="first,second") for _ in range(2)]
+    stack.start_api()
+    async with httpx.AsyncClient(base_url=stack.url, timeout=60) as client:
+        wait_for(lambda: all(loads(worker) == ["first"] for worker in workers), "both have it")
+        await ask(client, "second", keep_alive=-1)
+        answer = await client.post("/api/generate", json={"model": "first", "keep_alive": 0, "stream": False})
+        assert set(records(stack)) == {"second"}
+        assert answer.json()["done_reason"] == "unload"
+        await ask(client, "first")
+        assert records(stack)["first"]["until"] is not None, "the next request loads it, for as long as any"
+
+
+async def test_a_model_that_is_removed_leaves_memory_unless_another_name_has_its_weights(stack: Stack) -> None:
+    stack.start_worker(PUNA_KEEP_ALIVE="-1")
+    stack.start_api()
+    async with httpx.AsyncClient(base_url=stack.url, timeout=60) as client:
+        await asyncio.gather(ask(client, "first"), ask(client, "second"))
+        await client.post("/api/copy", json={"source": "first", "destination": "alias"})
+        for name in ("alias", "second"):
+            assert (await client.request("DELETE", "/api/delete", json={"model": name})).status_code == 200
+        wait_for(lambda: set(records(stack)) == {"first"}, "the one that is removed leaves")
+        assert (await client.delete("/v1/models/first")).status_code == 200
+        wait_for(lambda: not records(stack), "so does the other one")
+
+
 async def test_a_model_that_can_never_fit_is_a_clear_error(stack: Stack) -> None:
     add_model(stack.catalog, "large", b"large".ljust(3 * SIZE))
     stack.start_worker(PUNA_MODEL="first,large")

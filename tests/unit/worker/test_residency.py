@@ -126,6 +126,33 @@ def test_only_the_idle_go_and_the_shortest_remaining_goes_first() -> None:
     assert world.log[-2:] == [Evict("a"), Load("c")], "b has the shorter time, and a job"
 
 
+def test_one_that_is_told_to_go_goes_once_it_is_not_needed() -> None:
+    world = World()
+    world.work("a", keep_s=-1)
+    world.machine.expire("a")
+    world.look()
+    assert world.log[-1] == Evict("a")
+    world.work("a", keep_s=-1)
+    world.wait("a")
+    world.take("a")
+    world.machine.expire("a")
+    world.look()
+    assert world.state("a") is State.READY, "it has a job"
+    world.end("a")
+    assert world.log[-1] == Evict("a")
+    world.wait("a")
+    world.take("a")
+    world.machine.expire("a")
+    world.until(lambda: world.state("a") is State.READY)
+    world.end("a")
+    assert world.log[-1] == Evict("a"), "it was being loaded"
+    world.machine.expire("a")
+    world.look()
+    world.work("a")
+    world.advance(world.now + 200)
+    assert world.loaded == {"a"}, "it was not there: the next load is as any other"
+
+
 def test_kept_for_ever_goes_last_but_goes() -> None:
     world = World()
     world.work("a", keep_s=-1)
