@@ -9,13 +9,14 @@ from urllib.parse import quote, urljoin
 import orjson
 
 from shared.catalog.manifest import MANIFEST, Layer, Manifest, blob_key
+from shared.catalog.names import ModelName
 from shared.catalog.registry.client import REDIRECTS, Registry, parse
 from shared.catalog.registry.errors import RegistryFailed
 from shared.catalog.registry.events import Progress, Tell, unheard
 from shared.catalog.registry.options import Options
 from shared.catalog.registry.pull import patiently
 from shared.catalog.store import Store
-from shared.errors import Cancelled, ModelNotFound, ModelUnavailable
+from shared.errors import Cancelled, InvalidRequest, ModelNotFound, ModelUnavailable
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -80,7 +81,8 @@ class _Push:
         registry, digest = self._registry, self._layer.digest
         if self._answer("HEAD", f"{registry.url}/blobs/{digest}", (200, 404, *REDIRECTS)).status != 404:
             return
-        query = f"?mount={digest}&from={quote(self._layer.origin)}" if self._layer.origin else ""
+        elsewhere = _repository(self._layer.origin, registry.name)
+        query = f"?mount={digest}&from={quote(elsewhere, safe='')}" if elsewhere else ""
         begun = self._answer("POST", f"{registry.url}/blobs/uploads/{query}", (201, 202), b"")
         if begun.status == 201:
             return
@@ -125,6 +127,16 @@ class _Push:
         response = self._registry.send(method, url, headers or {}, body)
         self._registry.body(response, f"push blob {self._layer.digest}", good)
         return response
+
+
+def _repository(origin: str, ours: ModelName) -> str:
+    """The repository of our registry that has a layer already: that of its origin, the model it was made from, if that
+    is of this registry too; else nothing."""
+    try:
+        name = ModelName.parse(origin)
+    except InvalidRequest:
+        return ""
+    return f"{name.namespace}/{name.model}" if name.host.lower() == ours.host.lower() else ""
 
 
 class Body:
