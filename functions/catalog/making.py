@@ -1,5 +1,9 @@
-"""`POST /api/create`: a model from another one, or from files that have been uploaded."""
+"""`POST /api/create`: a model from another one, or from files that have been uploaded.
 
+What takes reading and writing weights is a job, as a pull is; the rest is done here.
+"""
+
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -12,6 +16,7 @@ from functions.catalog.moving import moved
 from functions.catalog.progress import told
 from functions.inference.endpoint import body_of
 from functions.services import Services
+from shared.catalog.conversion import is_work
 from shared.catalog.create import create
 from shared.catalog.names import ModelName
 from shared.errors import ModelNotFound
@@ -33,10 +38,15 @@ async def create_model(request: Request) -> Response:
 async def _made(request: Request, asked: CreateRequest) -> AsyncGenerator[dict[str, Any], None]:
     services: Services = request.app.state.services.get()
     if asked.source and not await _known(services, asked.source):
-        async with aclosing(moved(request, "pull", asked.source)) as pulled:
+        async with aclosing(moved(request, "pull", asked.source, insecure=False)) as pulled:
             async for step in pulled:
                 if step["status"] != "success":
                     yield step
+    if await asyncio.to_thread(is_work, services.store, asked):
+        async with aclosing(moved(request, "create", asked.model, create=asked.model_dump())) as made:
+            async for step in made:
+                yield step
+        return
     try:
         async with aclosing(steps(lambda tell, stop: _create(services, asked, tell))) as made:
             async for batch in made:

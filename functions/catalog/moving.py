@@ -57,10 +57,8 @@ async def push(request: Request) -> Response:
     return await told(request, lambda: moved(request, "push", name, insecure=asked.insecure), stream=asked.stream)
 
 
-async def moved(
-    request: Request, kind: str, name: str, *, insecure: bool = False
-) -> AsyncGenerator[dict[str, Any], None]:
-    """The lines of a transfer. Raises what it fails with."""
+async def moved(request: Request, kind: str, name: str, **asked: Any) -> AsyncGenerator[dict[str, Any], None]:
+    """The lines of a job on the catalog; `asked` is what it needs besides the name. Raises what it fails with."""
     services: Services = request.app.state.services.get()
     tenant = authenticate(request)
     created = time.time()
@@ -69,7 +67,7 @@ async def moved(
         queue=keys.CATALOG_QUEUE,
         model=name,
         kind=kind,
-        request={"model": name, "insecure": insecure},
+        request={"model": name, **asked},
         created=created,
         deadline=created + services.settings.transfer_timeout_s,
         stream=True,

@@ -114,7 +114,7 @@ def push(model: Model, insecure: Insecure = False) -> None:
 def create(
     model: Model,
     file: Annotated[str, typer.Option("-f", "--file", help="The Modelfile; - is standard input.")] = "Modelfile",
-    quantize: Annotated[str, typer.Option("-q", "--quantize", help="Quantize to this level (not supported).")] = "",
+    quantize: Annotated[str, typer.Option("-q", "--quantize", help="Quantize to this type: q8_0, q5_1, q4_0, …")] = "",
 ) -> None:
     """Create a model from a Modelfile."""
     from infra.cli.transfer import create as run

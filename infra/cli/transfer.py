@@ -2,19 +2,17 @@
 
 import hashlib
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from infra.cli.folder import local
 from infra.cli.native import Api
 from infra.cli.place import CommandError
 from infra.cli.progress import follow
 from shared.catalog.modelfile import Modelfile, parse
 
 _CHUNK: Final = 8 << 20
-
-_WEIGHTS: Final = ("*.gguf", "*/*.gguf")
-"""What is looked for in a folder."""
 
 
 def pull(name: str, *, insecure: bool = False) -> None:
@@ -47,44 +45,21 @@ def _create(api: Api, body: dict[str, Any], modelfile: Modelfile, folder: Path) 
         raise CommandError("DRAFT is not supported")
     files: dict[str, str] = {}
     for source in modelfile.all("from"):
-        paths = local(source, folder)
-        if not paths:
+        found = local(source, folder)
+        if not found:
             body["from"] = source
-        for path in paths:
-            files[path.name] = yield from _uploaded(api, path)
+        for name, path in found.items():
+            files[name] = yield from _uploaded(api, path)
     if files:
         body["files"] = files
     for source in modelfile.all("adapter")[-1:]:
-        paths = local(source, folder)
-        if not paths:
+        found = local(source, folder)
+        if not found:
             raise CommandError(f"ADAPTER {source}: there is no such file")
         body["adapters"] = {}
-        for path in paths:
-            body["adapters"][path.name] = yield from _uploaded(api, path)
+        for name, path in found.items():
+            body["adapters"][name] = yield from _uploaded(api, path)
     yield from api.lines("/api/create", body)
-
-
-def local(source: str, folder: Path) -> Sequence[Path]:
-    """The files that a FROM or ADAPTER names, relative to the Modelfile's folder; none when it is a model's name.
-
-    Raises CommandError for a path that leads nowhere, and for a folder without a GGUF file or with one that lies
-    outside.
-    """
-    path = Path(folder, Path(source).expanduser())
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        found = sorted({each for pattern in _WEIGHTS for each in path.glob(pattern)})
-        if not found:
-            raise CommandError(
-                f"{source} holds no GGUF file; convert it with llama.cpp's `convert_hf_to_gguf.py` first"
-            )
-        if any(not each.resolve().is_relative_to(path.resolve()) for each in found):
-            raise CommandError(f"{source} holds a link that leads out of it")
-        return found
-    if source.startswith((".", "/", "~")) or source.lower().endswith((".gguf", ".safetensors")):
-        raise CommandError(f"{source}: there is no such file")
-    return []
 
 
 def _uploaded(api: Api, path: Path) -> Generator[dict[str, Any], None, str]:

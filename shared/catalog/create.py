@@ -36,9 +36,9 @@ from shared.catalog.manifest import (
     encode_params,
 )
 from shared.catalog.names import ModelName
-from shared.catalog.parts import Part, check_parts, part_of
+from shared.catalog.parts import Part, Requantized, check_parts, part_of
 from shared.catalog.store import Store
-from shared.errors import ModelNotFound
+from shared.errors import InvalidRequest, ModelNotFound
 from shared.schema.create import CreateRequest
 
 Progress: TypeAlias = dict[str, Any]
@@ -62,6 +62,14 @@ class Draft:
         self.texts[layer.digest] = data
         self.layers.append(layer)
 
+    def exchange(self, weights: Requantized) -> None:
+        """Put weights in the place of those that they were made of. Raises InvalidRequest when there are others."""
+        at = next((i for i, layer in enumerate(self.layers) if layer.media_type == MODEL), None)
+        if at is None or self.layers[at].digest != weights.of:
+            raise InvalidRequest("the base model was changed meanwhile; try again", param="from")
+        self.layers[at] = weights.part.layer
+        self.config["file_type"] = weights.part.header.file_type
+
     def put(self, part: Part) -> None:
         """A file's layer, and its architecture among the families."""
         self.layers.append(part.layer)
@@ -75,9 +83,11 @@ class Draft:
         return build_manifest(config, self.layers)
 
 
-def create(store: Store, asked: CreateRequest, *, grace_s: float = GRACE_S) -> Iterator[Progress]:
+def create(
+    store: Store, asked: CreateRequest, *, grace_s: float = GRACE_S, weights: Requantized | None = None
+) -> Iterator[Progress]:
     """Make a model, line by line of progress; the last is `success`. What had the name before loses the blobs that
-    nobody else names.
+    nobody else names. `weights` take the place of the base's.
 
     Raises InvalidRequest, UnsupportedParameter, ModelNotFound, Conflict, InvalidManifest or ServiceUnavailable.
     """
@@ -95,7 +105,8 @@ def create(store: Store, asked: CreateRequest, *, grace_s: float = GRACE_S) -> I
 
         def make(state: Stored) -> Manifest:
             at = state if base is None or base.folded == name.folded else find(store, base)
-            draft = _draft(store, asked, at, parts, lease)
+            draft = _from_base(store, at, asked.source, lease) if asked.source else _from_files(parts)
+            _fill(store, asked, draft, parts, weights)
             manifest = draft.manifest()
             lease.hold(draft.texts)
             for digest, data in draft.texts.items():
@@ -121,8 +132,10 @@ def _put(store: Store, digest: str, data: bytes) -> bool:
     return True
 
 
-def _draft(store: Store, asked: CreateRequest, base: Stored, parts: Sequence[Part], lease: Lease) -> Draft:
-    draft = _from_base(store, base, asked.source, lease) if asked.source else _from_files(parts)
+def _fill(store: Store, asked: CreateRequest, draft: Draft, parts: Sequence[Part], weights: Requantized | None) -> None:
+    """Put in what the request sets."""
+    if weights:
+        draft.exchange(weights)
     for part in sorted(parts, key=lambda part: part.layer.media_type == ADAPTER):
         if part.layer.media_type != MODEL:
             draft.drop(part.layer.media_type)
@@ -145,7 +158,6 @@ def _draft(store: Store, asked: CreateRequest, base: Stored, parts: Sequence[Par
     set_ = {"renderer": asked.renderer, "parser": asked.parser, "requires": asked.requires}
     draft.config |= {key: value for key, value in set_.items() if value}
     _tell_capabilities(draft, parts, asked.template)
-    return draft
 
 
 def _from_base(store: Store, stored: Stored, asked: str, lease: Lease) -> Draft:

@@ -18,6 +18,9 @@ Read: TypeAlias = Callable[[int, int], bytes | None]
 
 MAGIC: Final = b"GGUF"
 
+ALIGNMENT: Final = 32
+"""Bytes of which a tensor's offset is a multiple, unless the file says otherwise."""
+
 _WINDOW: Final = 256 << 10
 """Bytes of the first read. Each further one is twice as long, up to `_WINDOW_MAX`: most files tell all within two."""
 
@@ -38,11 +41,13 @@ class NotGguf(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor: its quantization in ggml's name, and its dimensions, the fastest-changing first."""
+    """One tensor: its quantization in ggml's name, its dimensions, the fastest-changing first, and where its data
+    begin, in bytes from the first tensor's."""
 
     name: str
     type: str
     shape: tuple[int, ...]
+    offset: int = 0
 
     @property
     def elements(self) -> int:
@@ -51,11 +56,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Gguf:
-    """A file's header. In `metadata` a long array is an empty list, unless it was read with `verbose`."""
+    """A file's header. In `metadata` a long array is an empty list, unless it was read with `verbose`; `places` says
+    from which byte to which each key stands with its value. The tensors' data begin at byte `data`."""
 
     version: int
     metadata: dict[str, Any] = field(repr=False)
     tensors: tuple[Tensor, ...] = field(repr=False)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    data: int = 0
 
     @property
     def architecture(self) -> str:
@@ -122,9 +130,11 @@ def read_gguf(read: Read, *, verbose: bool = False) -> Gguf:
         if version not in (2, 3):
             raise NotGguf(f"supplied file was not in GGUF format: version {version & 0xFFFF} is not supported")
         tensors, pairs = source.count(), source.count()
-        metadata = {source.string(): source.value(verbose) for _ in range(pairs)}
-        return Gguf(version, metadata, tuple(source.tensor() for _ in range(tensors)))
-    except (struct.error, EOFError, KeyError, RecursionError):
+        metadata, places = source.pairs(pairs, verbose)
+        listed = tuple(source.tensor() for _ in range(tensors))
+        alignment = metadata.get("general.alignment", ALIGNMENT)
+        return Gguf(version, metadata, listed, places, -(-source.at // alignment) * alignment)
+    except (struct.error, EOFError, KeyError, RecursionError, TypeError, ZeroDivisionError):
         raise NotGguf("supplied file was not in GGUF format: it is damaged or cut off") from None
 
 
@@ -148,23 +158,23 @@ class _Source:
         self._read = read
         self._data = b""
         self._start = 0
-        self._at = 0
+        self.at = 0
         self._window = _WINDOW
 
     def take(self, length: int) -> bytes:
         """The next bytes. Raises EOFError when there are not so many."""
-        end = self._at + length
+        end = self.at + length
         if length > _MOST:
             raise EOFError
         if end - self._start > len(self._data):
             self._fill(length)
-        first = self._at - self._start
-        self._at = end
+        first = self.at - self._start
+        self.at = end
         return self._data[first : first + length]
 
     def skip(self, length: int) -> None:
         """Go on behind the next bytes, which are not read unless they have been."""
-        self._at += length
+        self.at += length
 
     def count(self) -> int:
         (value,) = struct.unpack("<Q", self.take(8))
@@ -183,14 +193,24 @@ class _Source:
             return self._array(verbose)
         return self._scalar(kind)
 
+    def pairs(self, count: int, verbose: bool) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+        """Metadata, and where each of its keys stands."""
+        metadata, places = {}, {}
+        for _ in range(count):
+            start = self.at
+            key = self.string()
+            metadata[key] = self.value(verbose)
+            places[key] = (start, self.at)
+        return metadata, places
+
     def tensor(self) -> Tensor:
         name = self.string()
         (dimensions,) = struct.unpack("<I", self.take(4))
         if dimensions > 8:
             raise EOFError
         shape = struct.unpack(f"<{dimensions}Q", self.take(8 * dimensions))
-        kind, _ = struct.unpack("<IQ", self.take(12))
-        return Tensor(name, TENSOR_TYPES.get(kind, f"type {kind}"), shape)
+        kind, offset = struct.unpack("<IQ", self.take(12))
+        return Tensor(name, TENSOR_TYPES.get(kind, f"type {kind}"), shape, offset)
 
     def _scalar(self, kind: int) -> Any:
         code = SCALARS[kind]
@@ -220,10 +240,10 @@ class _Source:
 
     def _fill(self, length: int) -> None:
         """Have the next `length` bytes in the window."""
-        kept = self._data[self._at - self._start :] if self._at < self._start + len(self._data) else b""
+        kept = self._data[self.at - self._start :] if self.at < self._start + len(self._data) else b""
         wanted = max(self._window, length - len(kept))
-        more = self._read(self._at + len(kept), wanted)
+        more = self._read(self.at + len(kept), wanted)
         self._window = min(2 * self._window, _WINDOW_MAX)
-        self._data, self._start = kept + (more or b""), self._at
+        self._data, self._start = kept + (more or b""), self.at
         if len(self._data) < length:
             raise EOFError

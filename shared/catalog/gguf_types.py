@@ -21,6 +21,17 @@ _FILE_TYPES: Final = {
     **{32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4"},
 }
 
+QUANTIZATIONS: Final = ("Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "BF16", "F16", "F32")
+"""What weights can be made into here."""
+
+UNQUANTIZED: Final = ("F32", "F16", "BF16")
+"""What can be made into another type: a quantized model would lose twice."""
+
+
+def file_type_number(name: str) -> int:
+    """The `general.file_type` of a name. Raises KeyError for none."""
+    return next(number for number, known in _FILE_TYPES.items() if known == name)
+
 
 def file_type_name(number: int) -> str:
     """The name of `general.file_type`; `unknown` for a number without one."""

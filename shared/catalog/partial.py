@@ -97,6 +97,10 @@ class FileUpload(Upload):
 
     def _complete(self) -> None: ...
 
+    def _rename(self, digest: str) -> None:
+        super()._rename(digest)
+        self._path = self._path.with_name(self.key.rpartition("/")[2])
+
     def _read_back(self) -> str:
         raise AssertionError("the parts of a file can always be read")
 

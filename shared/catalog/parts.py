@@ -1,6 +1,6 @@
 """Files that a model is made of: what each is, by its own word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,9 +12,6 @@ from shared.schema.create import CreateRequest
 
 _MEDIA: Final = {"model": MODEL, "projector": PROJECTOR, "adapter": ADAPTER}
 
-_OTHERS: Final = (".safetensors", ".bin", ".pth", ".json", ".jinja", "tokenizer.model")
-"""Endings of files of models in other formats."""
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -24,8 +21,11 @@ class Part:
     header: Gguf
 
 
-def part_of(store: Store, file: str, digest: str) -> Part:
-    """A file that has been uploaded. Raises InvalidRequest for one that is not there or cannot be used."""
+def part_of(store: Store, file: str, digest: str, *, split: bool = False) -> Part:
+    """A file that has been uploaded; with `split` it may be a part of a model in several files.
+
+    Raises InvalidRequest for one that is not there or cannot be used.
+    """
     key = blob_key(digest)
     entry = store.head(key)
     if entry is None:
@@ -35,20 +35,31 @@ def part_of(store: Store, file: str, digest: str) -> Part:
         return store.get_range(key, start, length)
 
     if not is_gguf(read):
-        if file.endswith(_OTHERS):
-            raise UnsupportedParameter(
-                f'file "{file}": only GGUF files are taken; convert it with llama.cpp\'s `convert_hf_to_gguf.py` first',
-                param="files",
-            )
         known = file.lower().endswith(".gguf")
         raise NotGguf("supplied file was not in GGUF format" if known else "unknown type", param="files")
     header = read_gguf(read)
-    if header.kind == "split":
+    if header.kind == "split" and not split:
         raise UnsupportedParameter(
-            f'file "{file}" is a part of a model; join the parts with llama.cpp\'s `llama-gguf-split --merge` first',
+            f'file "{file}" is a part of a model: name all parts, as in model-00001-of-00003.gguf',
             param="files",
         )
-    return Part(Layer(_MEDIA[header.kind], digest.replace("-", ":").lower(), entry.size), header)
+    return Part(Layer(_MEDIA.get(header.kind, MODEL), digest.replace("-", ":").lower(), entry.size), header)
+
+
+@dataclass(frozen=True, slots=True)
+class Requantized:
+    """Weights made of those that have the digest `of`, to stand in their place."""
+
+    of: str
+    part: Part
+
+
+def model_file(store: Store, files: Mapping[str, str]) -> str:
+    """The name of the file that is a model. Raises InvalidRequest unless there is one."""
+    found = [name for name, digest in files.items() if part_of(store, name, digest).layer.media_type == MODEL]
+    if len(found) != 1:
+        raise InvalidRequest(f"'files' must hold one model; it has {len(found)}", param="files")
+    return found[0]
 
 
 def check_parts(asked: CreateRequest, parts: Sequence[Part]) -> None:

@@ -79,6 +79,16 @@ class Upload(ABC):
             )
         self._publish()
 
+    def finish(self) -> str:
+        """The digest of what was written, for a blob that was begun under a digest of nothing; `publish` follows."""
+        self._complete()
+        return f"sha256:{self._hash.result() or self._read_back()}"
+
+    def publish(self, digest: str) -> None:
+        """Make a finished blob visible under its own digest."""
+        self._rename(digest)
+        self._publish()
+
     @abstractmethod
     def discard(self) -> None:
         """Forget what was written."""
@@ -91,6 +101,10 @@ class Upload(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _rename(self, digest: str) -> None:
+        """From now on it is this blob."""
+        self.key = blob_key(digest)
 
     @abstractmethod
     def _store(self, number: int, data: Buffer) -> None: ...

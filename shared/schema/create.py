@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from shared.catalog.gguf_types import QUANTIZATIONS
 from shared.catalog.manifest import DIGEST
 from shared.catalog.modelfile import ROLES, version_of
 from shared.catalog.parameters import check_parameters
@@ -58,9 +59,10 @@ def parse(body: Mapping[str, Any]) -> CreateRequest:
     if "source" in body:
         raise InvalidRequest("Unknown parameter: 'source'.", param="source", code="unknown_parameter")
     asked = validate(CreateRequest, _renamed(body), _NOT_BUILT)
-    if asked.quantize:
+    quantize = asked.quantize.upper()
+    if quantize and quantize not in QUANTIZATIONS:
         raise UnsupportedParameter(
-            "quantizing is not supported here: quantize the file with llama.cpp's `llama-quantize` first",
+            f"unsupported quantization type {quantize} - supported types are {', '.join(QUANTIZATIONS)}",
             param="quantize",
         )
     if not asked.source and asked.files is None:
@@ -75,7 +77,7 @@ def parse(body: Mapping[str, Any]) -> CreateRequest:
     _check_messages(asked.messages or [])
     parameters = check_parameters(asked.parameters or {})
     requires = version_of(asked.requires) if asked.requires else ""
-    return asked.model_copy(update={"parameters": parameters, "requires": requires})
+    return asked.model_copy(update={"parameters": parameters, "requires": requires, "quantize": quantize})
 
 
 def _renamed(body: Mapping[str, Any]) -> dict[str, Any]:

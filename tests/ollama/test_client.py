@@ -269,7 +269,11 @@ def test_ps(client: ollama.Client) -> None:
         (lambda c: c.copy("nobody", "x"), 404, 'model "nobody" not found'),
         (lambda c: c.delete("nobody"), 404, "model 'nobody' not found"),
         (lambda c: c.create("x"), 400, "neither 'from' or 'files' was specified"),
-        (lambda c: c.create("x", from_="chatter", quantize="q8_0"), 400, "quantizing is not supported"),
+        (
+            lambda c: c.create("x", from_="chatter", quantize="q8_0"),
+            400,
+            "quantization is only supported for F32, F16, BF16 models",
+        ),
     ],
 )
 def test_refusals(call, status: int, words: str, client: ollama.Client) -> None:  # type: ignore[no-untyped-def]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from infra.cli.folder import local
 from infra.cli.models import list_rows, processor, ps_rows
 from infra.cli.place import CommandError
 from infra.cli.progress import follow
 from infra.cli.show import details
-from infra.cli.transfer import local
 
 MODEL: dict[str, Any] = {"name": "m:latest", "digest": "0123456789abcdef", "size": 397_000_000}
 
@@ -152,16 +152,22 @@ def test_what_from_names(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.gguf").write_bytes(b"GGUF")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "model.safetensors").write_bytes(b"")
+    (tmp_path / "empty" / "README.md").write_bytes(b"")
+    tensors = tmp_path / "tensors"
+    (tensors / "1_Pooling").mkdir(parents=True)
+    taken = ["1_Pooling/config.json", "config.json", "model-1.safetensors", "model-2.safetensors", "tokenizer.json"]
+    for name in (*taken, "README.md", "other.gguf", "pytorch_model.bin"):
+        (tensors / name).write_bytes(b"")
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a.gguf").symlink_to(tmp_path / "model.gguf")
-    assert local("./model.gguf", tmp_path) == [tmp_path / "model.gguf"]
-    assert local(str(tmp_path / "folder"), Path("/")) == [tmp_path / "folder" / "a.gguf"]
-    assert local("smollm2:135m", tmp_path) == []
+    assert local("./model.gguf", tmp_path) == {"model.gguf": tmp_path / "model.gguf"}
+    assert local(str(tmp_path / "folder"), Path("/")) == {"a.gguf": tmp_path / "folder" / "a.gguf"}
+    assert local("smollm2:135m", tmp_path) == {}
+    assert sorted(local("./tensors", tmp_path)) == taken
     for source, words in (
         ("./other.gguf", "there is no such file"),
         ("other.gguf", "there is no such file"),
-        ("./empty", "holds no GGUF file"),
+        ("./empty", "holds no model"),
         ("./links", "leads out of it"),
     ):
         with pytest.raises(CommandError, match=words):
