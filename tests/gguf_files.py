@@ -1,8 +1,11 @@
 """Tiny GGUF files made up for tests: metadata and tensors, in as few bytes as the format allows."""
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from shared.catalog.gguf_types import BLOCKS, TENSOR_TYPES
 
 _STRING, _ARRAY = 8, 9
 
@@ -10,14 +13,21 @@ _STRING, _ARRAY = 8, 9
 def gguf(
     metadata: Mapping[str, Any], tensors: Sequence[tuple[str, tuple[int, ...], int]] = (), *, version: int = 3
 ) -> bytes:
-    """A file without tensor data. Values are str, int (uint32), float (float32), bool or lists of one of them."""
+    """A file; tensors are all zeros. Values are str, int (uint32), float (float32), bool or lists of one of them."""
     out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
     for key, value in metadata.items():
         kind, data = _value(value)
         out += _text(key) + struct.pack("<I", kind) + data
+    data = b""
     for name, shape, type_ in tensors:
-        out += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, type_, 0)
-    return out
+        out += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, type_, len(data))
+        numbers, size = BLOCKS[TENSOR_TYPES[type_]]
+        data += bytes(_aligned(math.prod(shape) // numbers * size))
+    return out.ljust(_aligned(len(out)), b"\0") + data if tensors else out
+
+
+def _aligned(length: int) -> int:
+    return -(-length // 32) * 32
 
 
 def _value(value: Any) -> tuple[int, bytes]:

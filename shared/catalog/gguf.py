@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from shared.catalog.float32 import shortest
-from shared.catalog.gguf_types import SCALARS, TENSOR_TYPES, file_type_name
+from shared.catalog.gguf_types import BLOCKS, SCALARS, TENSOR_TYPES, file_type_name
 from shared.errors import InvalidRequest
 
 Read: TypeAlias = Callable[[int, int], bytes | None]
@@ -53,6 +53,12 @@ class Tensor:
     def elements(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its data; 0 for a type that is not known."""
+        numbers, size = BLOCKS.get(self.type, (1, 0))
+        return self.elements // numbers * size
+
 
 @dataclass(frozen=True)
 class Gguf:
@@ -78,6 +84,11 @@ class Gguf:
         if self.architecture == "clip" or told == "mmproj":
             return "projector"
         return "split" if (self.metadata.get("split.count") or 0) > 1 else "model"
+
+    @property
+    def length(self) -> int:
+        """Bytes that the file has at least: up to the end of the last tensor's data."""
+        return max((self.data + tensor.offset + tensor.size for tensor in self.tensors), default=0)
 
     @property
     def parameters(self) -> int:

@@ -38,6 +38,11 @@ def part_of(store: Store, file: str, digest: str, *, split: bool = False) -> Par
         known = file.lower().endswith(".gguf")
         raise NotGguf("supplied file was not in GGUF format" if known else "unknown type", param="files")
     header = read_gguf(read)
+    if header.length > entry.size:
+        raise NotGguf(
+            f'file "{file}" is cut off: its tensors end at byte {header.length}, and it has {entry.size} bytes',
+            param="files",
+        )
     if header.kind == "split" and not split:
         raise UnsupportedParameter(
             f'file "{file}" is a part of a model: name all parts, as in model-00001-of-00003.gguf',

@@ -220,6 +220,7 @@ def test_a_base_that_is_not_there(store: DirectoryStore) -> None:
         ({"model": "m", "files": {"m": "GGUF?"}}, "unknown type"),
         ({"model": "m", "files": {"model.safetensors": "GGUF?"}}, "unknown type"),
         ({"model": "m", "files": {"m.gguf": "PROJECTOR"}}, "must hold one model; it has 0"),
+        ({"model": "m", "files": {"m.gguf": "CUT"}}, "is cut off: its tensors end at byte 1248, and it has 1247 bytes"),
         ({"model": "m", "files": {"m.gguf": "SPLIT"}}, "is a part of a model: name all parts"),
         ({"model": "m", "files": {"m.gguf": "sha256:" + "0" * 64}}, "is not in the catalog, upload it first"),
         ({"model": "m", "from": "base", "files": {"m.gguf": "MINIMAL"}}, "'from' names a model"),
@@ -245,6 +246,7 @@ def test_a_base_that_is_not_there(store: DirectoryStore) -> None:
 def test_refusals(body: dict[str, Any], words: str, store: DirectoryStore) -> None:
     made(store, "base")
     named = {"MINIMAL": MINIMAL, "PROJECTOR": PROJECTOR, "ADAPTER": ADAPTER, "GGUF?": b"no GGUF"}
+    named["CUT"] = gguf({"general.architecture": "test"}, [("a", (256,), 0), ("b", (8, 2), 0)])[:-1]
     named["SPLIT"] = gguf({"general.architecture": "test", "split.count": 2})
     for field in ("files", "adapters"):
         given = body.get(field) or {}

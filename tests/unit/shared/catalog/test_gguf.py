@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.catalog.gguf import Gguf, NotGguf, human_number, is_gguf, read_gguf
+from shared.catalog.gguf_types import BLOCKS, TENSOR_TYPES
 from tests.gguf_files import MINIMAL, gguf
 
 
@@ -100,6 +101,21 @@ def test_what_is_skipped_is_not_read() -> None:
     assert sum(length for _, length in ranges.reads) < 1 << 19 < len(data)
 
 
+def test_where_the_tensors_end() -> None:
+    data = gguf({"a": 1}, [("a", (32, 3), 2), ("b", (5,), 0), ("c", (256, 2), 14)])
+    found = header(data)
+    assert [(each.offset, each.size) for each in found.tensors] == [(0, 54), (64, 20), (96, 420)]
+    assert found.length == found.data + 96 + 420 == len(data) - 28, "the last one is filled up to 32 bytes"
+    assert header(MINIMAL).length == 0
+
+
+def test_the_sizes_of_blocks_are_those_of_ggml() -> None:
+    gguf_py = pytest.importorskip("gguf")
+    known = {each.name: size for each, size in gguf_py.GGML_QUANT_SIZES.items()}
+    assert {name: known[name] for name in BLOCKS} == BLOCKS
+    assert set(TENSOR_TYPES.values()) - BLOCKS.keys() == {"Q8_1", "Q8_K"}
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -148,5 +164,6 @@ def test_the_default_model(default_weights: Path) -> None:
     assert "<|im_start|>" in found.chat_template
     assert len(found.tensors) == 272
     assert found.metadata["tokenizer.ggml.tokens"] == []
+    assert 0 <= default_weights.stat().st_size - found.length < 32
     assert sum(read) < 4 << 20 < default_weights.stat().st_size
     assert len(read_gguf(part, verbose=True).metadata["tokenizer.ggml.tokens"]) == 49152
