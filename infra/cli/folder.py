@@ -1,5 +1,6 @@
-"""What a FROM or ADAPTER names on this machine: a file, or the files of a folder that make a model."""
+"""What a FROM, an ADAPTER or a pull names on this machine: a file, or the files of a folder that make a model."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,28 @@ _BESIDE: Final = ("*.json", "*_Pooling/config.json", "chat_template.jinja", "tok
 """What else makes a model of safetensors."""
 
 
+_QUANTIZED: Final = re.compile(r"(.+)[-.]((?:i?q\d\w*|bf16|f16|f32))", re.IGNORECASE)
+"""The stem of a file, with how its weights are kept at its end, as those who convert models spell it."""
+
+
+def is_path(source: str) -> bool:
+    """Whether it is meant as a path, whatever is there. A name can have none of these forms."""
+    return source.startswith((".", "/", "~")) or source.lower().endswith((".gguf", ".safetensors"))
+
+
+def name_of(path: Path) -> str:
+    """What a model of a path is called: the file or folder in small letters, and how it is quantized as the tag."""
+    stem = path.stem if path.suffix.lower() == ".gguf" else path.name
+    found = _QUANTIZED.fullmatch(stem)
+    model, tag = found.groups() if found else (stem, "latest")
+    return f"{_spelled(model)}:{_spelled(tag)}"
+
+
+def _spelled(text: str) -> str:
+    """As a part of a name may be spelled."""
+    return re.sub(r"[^a-z0-9_.-]+", "-", text.lower()).strip("-.")[:80] or "model"
+
+
 def local(source: str, folder: Path) -> Mapping[str, Path]:
     """The files by their names in a request, relative to the Modelfile's folder; none when it is a model's name.
 
@@ -24,7 +47,7 @@ def local(source: str, folder: Path) -> Mapping[str, Path]:
         return {path.name: path}
     if path.is_dir():
         return _model(path, source)
-    if source.startswith((".", "/", "~")) or source.lower().endswith((".gguf", ".safetensors")):
+    if is_path(source):
         raise CommandError(f"{source}: there is no such file")
     return {}
 

@@ -96,7 +96,7 @@ def workers() -> None:
 
 @app.command()
 def pull(model: Model, insecure: Insecure = False) -> None:
-    """Bring a model from a registry into the catalog."""
+    """Bring a model into the catalog: by its name from a registry, or from a GGUF file or a folder of safetensors."""
     from infra.cli.transfer import pull as run
 
     run(model, insecure=insecure)

@@ -6,18 +6,31 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from infra.cli.folder import local
+from infra.cli.folder import is_path, local, name_of
 from infra.cli.native import Api
 from infra.cli.place import CommandError
 from infra.cli.progress import follow
-from shared.catalog.modelfile import Modelfile, parse
+from shared.catalog.modelfile import Instruction, Modelfile, parse
 
 _CHUNK: Final = 8 << 20
 
 
 def pull(name: str, *, insecure: bool = False) -> None:
+    """Bring a model here from a registry, or from a file or folder on this machine, which gives it its name."""
+    if is_path(name):
+        _bring(Path(name).expanduser().absolute())
+        return
     with Api() as api:
         follow(api.lines("/api/pull", {"model": name, "insecure": insecure}))
+
+
+def _bring(path: Path) -> None:
+    """Make a model of a file, or of a folder; one of its safetensors stands for all of it."""
+    if path.suffix.lower() == ".safetensors" and path.is_file():
+        path = path.parent
+    name = name_of(path)
+    _make(name, Modelfile((Instruction("from", str(path)),)), Path.cwd())
+    print(f"{path.name} is here as {name}")
 
 
 def push(name: str, *, insecure: bool = False) -> None:
@@ -35,6 +48,10 @@ def create(name: str, file: str, *, quantize: str = "") -> None:
             modelfile, folder = parse(path.read_bytes()), path.absolute().parent
         except OSError as error:
             raise CommandError(f"no Modelfile can be read at {file}: {error.strerror}") from None
+    _make(name, modelfile, folder, quantize)
+
+
+def _make(name: str, modelfile: Modelfile, folder: Path, quantize: str = "") -> None:
     body = {"model": name, **modelfile.request(), **({"quantize": quantize} if quantize else {})}
     with Api() as api:
         follow(_create(api, body, modelfile, folder))

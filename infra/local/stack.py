@@ -48,9 +48,10 @@ def serve(settings: Settings) -> int:
 
 
 def seed(settings: Settings, say: Callable[[str], None]) -> tuple[str, ...]:
-    """Have the default models in the catalog; the first time this fetches them. The models that can be served.
+    """Have those of the default models in the catalog that are to be served; the first time this fetches them. The
+    models that can be served.
 
-    Raises PunaError when the first of those to be served cannot be had. The others can wait for a later start.
+    Raises PunaError when the first of them cannot be had. The others can wait for a later start.
     """
     from infra.seeds.importer import ensure
     from infra.seeds.models import DEFAULTS
@@ -60,10 +61,13 @@ def seed(settings: Settings, say: Callable[[str], None]) -> tuple[str, ...]:
     store = open_store(settings)
     served = {ModelName.parse(name).folded: name for name in settings.names}
     for model in DEFAULTS:
+        key = ModelName.parse(model.name).folded
+        if key not in served:
+            continue  # nobody asked for it, and the catalog may be a bucket of others
         try:
             ensure(store, model, settings.home / "downloads")
         except PunaError as error:
-            if served.pop(ModelName.parse(model.name).folded, "") in settings.names[:1]:
+            if served.pop(key) in settings.names[:1]:
                 raise
             say(f"going on without {model.name}: {error.message}")
     return (*served.values(), ANY) if settings.any_model else tuple(served.values())

@@ -59,6 +59,23 @@ def test_a_modelfile_on_standard_input(puna: Any) -> None:
     puna("rm", "brief")
 
 
+def test_a_local_file_is_pulled(puna: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Local-1B-Q8_0.gguf").write_bytes(gguf({"general.architecture": "llama"}))
+    assert puna("pull", "./Local-1B-Q8_0.gguf").splitlines()[-2:] == [
+        "success",
+        "Local-1B-Q8_0.gguf is here as local-1b:q8_0",
+    ]
+    assert "local-1b:q8_0" in puna("list")
+    with pytest.raises(CommandError, match="there is no such file"):
+        puna("pull", "nowhere.gguf")
+    Path("half").mkdir()
+    Path("half/model.safetensors").write_bytes(b"")
+    with pytest.raises(CommandError, match=r"config\.json"):
+        puna("pull", "half/model.safetensors")
+    puna("rm", "local-1b:q8_0")
+
+
 def test_stop(puna: Any, stack: Stack) -> None:
     with httpx.Client(base_url=stack.url) as http:
         http.post("/api/embed", json={"model": "embedder", "input": "a"})

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from infra.cli.folder import local
+from infra.cli.folder import local, name_of
 from infra.cli.models import list_rows, processor, ps_rows
 from infra.cli.place import CommandError
 from infra.cli.progress import follow
 from infra.cli.show import details
+from shared.catalog.names import ModelName
 
 MODEL: dict[str, Any] = {"name": "m:latest", "digest": "0123456789abcdef", "size": 397_000_000}
 
@@ -172,3 +173,19 @@ def test_what_from_names(tmp_path: Path) -> None:
     ):
         with pytest.raises(CommandError, match=words):
             local(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/models/SmolLM2-135M-Instruct-Q4_K_M.gguf", "smollm2-135m-instruct:q4_k_m"),
+        ("/models/qwen2.5-0.5b-instruct.IQ3_XXS.gguf", "qwen2.5-0.5b-instruct:iq3_xxs"),
+        ("/models/tiny.bf16.GGUF", "tiny:bf16"),
+        ("/models/Llama-3.2-1B", "llama-3.2-1b:latest"),
+        ("/models/my model (new).gguf", "my-model-new:latest"),
+        ("/models/模型.gguf", "model:latest"),
+    ],
+)
+def test_a_local_model_is_named_for_its_file(path: str, name: str) -> None:
+    assert name_of(Path(path)) == name
+    assert ModelName.parse(name).display == name

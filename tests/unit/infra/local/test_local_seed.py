@@ -39,6 +39,14 @@ def test_it_goes_on_without_a_second_model(tmp_path: Path, lacking: set[str]) ->
     assert said == ["going on without all-minilm:latest: no such file"]
 
 
+def test_what_nobody_named_is_not_fetched(tmp_path: Path, lacking: set[str]) -> None:
+    lacking |= {"smollm2:135m", "all-minilm:latest"}
+    said: list[str] = []
+    assert seed(Settings(home=tmp_path, models=("*",)), said.append) == ("*",)
+    assert seed(Settings(home=tmp_path, models=("mine:7b", "*")), said.append) == ("mine:7b", "*")
+    assert said == []
+
+
 def test_it_does_not_start_without_the_first(tmp_path: Path, lacking: set[str]) -> None:
     lacking.add("all-minilm:latest")
     with pytest.raises(SeedError):
