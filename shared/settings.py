@@ -305,7 +305,10 @@ class Settings:
     )
     registry_parts: int = _setting("PUNA_REGISTRY_PARTS", 16, _positive, "Parts of a blob downloaded at once.")
     collect_grace_s: float = _setting(
-        "PUNA_COLLECT_GRACE", 3600.0, _seconds, "How long a blob that no model names is kept."
+        "PUNA_COLLECT_GRACE",
+        3600.0,
+        _seconds,
+        "How long a blob that no model names is kept; those of a removed model go at once.",
     )
     weights_bytes: int = _setting(
         "PUNA_WEIGHTS_BYTES",

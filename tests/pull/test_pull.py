@@ -3,21 +3,25 @@
 import random
 import threading
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.catalog.change import delete
 from shared.catalog.directory import DirectoryStore
 from shared.catalog.manifest import MODEL, Layer, Manifest, blob_key, build_manifest
 from shared.catalog.names import ModelName
 from shared.catalog.registry import Options, Progress, pull, push
 from shared.catalog.registry.errors import NotInRegistry, RegistryFailed, RegistryRefused
+from shared.catalog.store import Conflict
 from shared.catalog.transfer import Pace
 from shared.catalog.upload import PART_LEAST, DigestMismatch
-from shared.errors import Cancelled, InvalidRequest, ServiceUnavailable
+from shared.errors import Cancelled, InvalidRequest, ModelNotFound, ServiceUnavailable
 from tests.registry import State, registry
+from tests.s3.test_leases import Interrupted
 
 DATA = random.Random(3).randbytes(5 * PART_LEAST + 999)
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -279,3 +283,26 @@ def test_push(store: DirectoryStore, state: State, host: str, storage: bool) -> 
     words = list(dict.fromkeys(event.status for event in events))
     layers = [f"pushing {layer.digest[7:19]}" for layer in (*manifest.layers, manifest.config)]
     assert words == ["retrieving manifest", *layers, "pushing manifest", "success"]
+
+
+def test_a_push_of_what_is_removed_meanwhile(store: DirectoryStore, state: State, host: str) -> None:
+    """At any moment: it is told at the beginning, or the whole model arrives."""
+    manifest = state.add("library/m", DATA[:999])
+    outcomes, at, calls = set(), -1, 0
+    while calls > at:  # as long as there was such a call
+        at += 1
+        pulled(store, host)
+        target = State()
+        with registry(target) as other:
+            name = f"{other}/some/copy"
+            store.put(ModelName.parse(name).manifest_key, manifest.raw)
+            delete(store, f"{host}/library/m")
+            interrupted: Any = Interrupted(store, at, partial(delete, store, name))
+            try:
+                push(interrupted, name, insecure=True, options=QUICK)
+                assert (target.manifests, target.blobs) == ({"some/copy:latest": manifest.raw}, state.blobs)
+                outcomes.add("pushed")
+            except (ModelNotFound, Conflict):
+                outcomes.add("refused")
+        calls = interrupted.calls
+    assert outcomes == {"pushed", "refused"}

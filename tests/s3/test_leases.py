@@ -118,23 +118,25 @@ def test_copy(store: Store) -> None:  # noqa: F811
 def test_a_base_that_is_replaced_meanwhile(store: Store) -> None:  # noqa: F811
     """Its layers are pruned by the other writer. The new model has either those of before or those of after."""
     made(store, "base", files={"m.gguf": put(store, MINIMAL)}, parameters={"seed": 1})
-    at, calls = 0, 1
+    at, calls = -1, 0
 
     def replace() -> None:
         if store.head(lease.MARK) is None:  # otherwise the other one would wait for this one's end
             made(store, "base", **{"from": "base", "parameters": {"seed": at + 2}})
 
-    while at < calls:
+    while calls > at:
+        at += 1
         interrupted = Interrupted(store, at, replace)
         made(interrupted, "m", **{"from": "base", "parameters": {"top_k": 3}})
         check_whole(store)
-        at, calls = at + 1, interrupted.calls
+        calls = interrupted.calls
     assert at > 10
 
 
 def test_a_source_that_is_removed_meanwhile(store: Store) -> None:  # noqa: F811
-    outcomes, at, calls = set(), 0, 1
-    while at < calls:
+    outcomes, at, calls = set(), -1, 0
+    while calls > at:
+        at += 1
         made(store, "base", files={"m.gguf": put(store, MINIMAL)})
         interrupted = Interrupted(store, at, lambda: delete(store, "base"))
         try:
@@ -144,7 +146,7 @@ def test_a_source_that_is_removed_meanwhile(store: Store) -> None:  # noqa: F811
             delete(store, "m")
         except ModelNotFound:
             outcomes.add("not found")
-        at, calls = at + 1, interrupted.calls
+        calls = interrupted.calls
         check_whole(store)
     assert outcomes == {"copied", "not found"}
 

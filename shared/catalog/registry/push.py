@@ -8,6 +8,8 @@ from urllib.parse import quote, urljoin
 
 import orjson
 
+from shared.catalog.change import Stored, hold
+from shared.catalog.lease import leased
 from shared.catalog.manifest import MANIFEST, Layer, Manifest, blob_key
 from shared.catalog.names import ModelName
 from shared.catalog.registry.client import REDIRECTS, Registry, parse
@@ -36,9 +38,10 @@ def push(
     stop: threading.Event | None = None,
     options: Options | None = None,
 ) -> Manifest:
-    """Bring a model of the store to the registry that its name says, and tell Ollama's lines.
+    """Bring a model of the store to the registry that its name says, and tell Ollama's lines. It is pushed as it was
+    found, whoever removes or replaces it meanwhile.
 
-    Raises ModelNotFound, and what `pull` raises.
+    Raises ModelNotFound, Conflict when it was changed just at the beginning, and what `pull` raises.
     """
     stop = stop or threading.Event()
     options = options or Options()
@@ -47,11 +50,17 @@ def push(
     found = store.get(wanted.manifest_key)
     if found is None:
         raise ModelNotFound(f"model '{name}' not found", param="model")
-    manifest = Manifest.from_bytes(found.data)
     registry = Registry(wanted, options, insecure=insecure)
     try:
-        for layer in {layer.digest: layer for layer in (*manifest.layers, manifest.config)}.values():
-            _Push(store, registry, layer, progress, stop).run()
+        with leased(store, (), stop.is_set) as lease:
+            manifest = hold(store, Stored(wanted.manifest_key, found), lease)
+
+            def tell(step: Progress) -> None:
+                lease.renew()
+                progress(step)
+
+            for layer in {layer.digest: layer for layer in (*manifest.layers, manifest.config)}.values():
+                _Push(store, registry, layer, tell, stop).run()
         progress(Progress("pushing manifest"))
         patiently(lambda: _put_manifest(registry, manifest), options.pace, stop)
         progress(Progress("success"))
