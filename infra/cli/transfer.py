@@ -6,11 +6,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import typer
+
 from infra.cli.folder import is_path, local, name_of
 from infra.cli.native import Api
 from infra.cli.place import CommandError
 from infra.cli.progress import follow
 from shared.catalog.modelfile import Instruction, Modelfile, parse
+from shared.catalog.names import ModelName
 
 _CHUNK: Final = 8 << 20
 
@@ -34,8 +37,10 @@ def _bring(path: Path) -> None:
 
 
 def push(name: str, *, insecure: bool = False) -> None:
+    """And say where the model is then."""
     with Api() as api:
         follow(api.lines("/api/push", {"model": name, "insecure": insecure}))
+    typer.echo(f"\nYou can find your model at:\n\n\t{ModelName.parse(name).display}")
 
 
 def create(name: str, file: str, *, quantize: str = "") -> None:
