@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.seeds.models import Seed
+from shared.catalog.lease import Lease
 from shared.catalog.manifest import (
     LICENSE,
     MODEL,
@@ -53,20 +54,28 @@ def current(manifest: Manifest, seed: Seed) -> bool:
     )
 
 
-def extras(store: Store, seed: Seed, model: Layer, folder: Path) -> list[Layer]:
+def put(store: Store, layer: Layer, data: bytes, lease: Lease) -> None:
+    """Have a layer's blob in the store, and keep it there."""
+    lease.hold([layer.digest])
+    found = store.head(blob_key(layer.digest))
+    if found is None or found.size != layer.size:
+        store.put(blob_key(layer.digest), data)
+
+
+def extras(store: Store, seed: Seed, model: Layer, folder: Path, lease: Lease) -> list[Layer]:
     """Put the further layers of a seed, whose weights are stored, into the store. `folder` is for passing files."""
     layers = []
     if seed.projector is not None:
-        layers.append(_projector(store, seed, model, folder))
+        layers.append(_projector(store, seed, model, folder, lease))
     if seed.template is not None:
         data = seed.template.read_bytes()
         layer = Layer(TEMPLATE, digest_of(data), len(data), origin=MARK)
-        store.put(blob_key(layer.digest), data)
+        put(store, layer, data, lease)
         layers.append(layer)
     return layers
 
 
-def _projector(store: Store, seed: Seed, model: Layer, folder: Path) -> Layer:
+def _projector(store: Store, seed: Seed, model: Layer, folder: Path, lease: Lease) -> Layer:
     assert seed.projector is not None
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / f"{seed.sha256}.projector"
@@ -78,5 +87,5 @@ def _projector(store: Store, seed: Seed, model: Layer, folder: Path) -> Layer:
         for suffix in ("", ".lock"):  # from a catalog that is no directory
             (folder / (blob_key(model.digest).removeprefix("blobs/") + suffix)).unlink(missing_ok=True)
     layer = Layer(PROJECTOR, digest_of(data), len(data), origin=_PROJECTOR)
-    store.put(blob_key(layer.digest), data)
+    put(store, layer, data, lease)
     return layer

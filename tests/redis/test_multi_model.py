@@ -182,6 +182,17 @@ async def test_an_answer_to_unload_comes_when_every_worker_has(stack: Stack) -> 
         assert records(stack)["first"]["until"] is not None, "the next request loads it, for as long as any"
 
 
+async def test_what_runs_is_finished_before_its_model_is_unloaded(stack: Stack) -> None:
+    stack.start_worker(PUNA_MODEL="first", PUNA_ENGINE="fake --tokens 60 --rate 50")
+    stack.start_api()
+    async with httpx.AsyncClient(base_url=stack.url, timeout=60) as client:
+        long = asyncio.create_task(ask(client, "first"))
+        await until(lambda: records(stack).get("first", {}).get("running"), "it runs")
+        await client.post("/api/generate", json={"model": "first", "keep_alive": 0})
+        assert "first" not in records(stack)
+        assert len((await long).split()) == 60
+
+
 async def test_a_model_that_is_removed_leaves_memory_unless_another_name_has_its_weights(stack: Stack) -> None:
     stack.start_worker(PUNA_KEEP_ALIVE="-1")
     stack.start_api()
