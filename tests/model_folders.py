@@ -21,14 +21,16 @@ LLAMA_SPLIT = QWEN_SPLIT.replace(r"\p{N}| ", r"\p{N}{1,3}| ")
 def safetensors(tensors: Mapping[str, Array | tuple[str, Array]]) -> bytes:
     """A file. An array has numpy's type, `("BF16", float32 array)` the upper halves of its numbers."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    data = b""
+    pieces: list[bytes] = []
+    size = 0
     for name, told in tensors.items():
         kind, array = told if isinstance(told, tuple) else (_KINDS[told.dtype.str], told)
         raw = (array.astype("<f4").view("<u4") >> 16).astype("<u2") if kind == "BF16" else array
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [len(data), len(data) + raw.nbytes]}
-        data += raw.tobytes()
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [size, size + raw.nbytes]}
+        pieces.append(raw.tobytes())
+        size += raw.nbytes
     text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + data
+    return b"".join([len(text).to_bytes(8, "little"), text, *pieces])
 
 
 _KINDS = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "|u1": "U8"}
@@ -78,6 +80,30 @@ def decoder_config(word: str = "LlamaForCausalLM", **more: Any) -> dict[str, Any
         "rope_theta": 10000.0,
         **more,
     }
+
+
+BLOCK_NAMES = {
+    "input_layernorm.weight": "attn_norm.weight",
+    "post_attention_layernorm.weight": "ffn_norm.weight",
+    "self_attn.q_proj.weight": "attn_q.weight",
+    "self_attn.k_proj.weight": "attn_k.weight",
+    "self_attn.v_proj.weight": "attn_v.weight",
+    "self_attn.o_proj.weight": "attn_output.weight",
+    "mlp.gate_proj.weight": "ffn_gate.weight",
+    "mlp.up_proj.weight": "ffn_up.weight",
+    "mlp.down_proj.weight": "ffn_down.weight",
+    "self_attn.q_proj.bias": "attn_q.bias",
+    "self_attn.k_proj.bias": "attn_k.bias",
+    "self_attn.v_proj.bias": "attn_v.bias",
+    "self_attn.q_norm.weight": "attn_q_norm.weight",
+    "self_attn.k_norm.weight": "attn_k_norm.weight",
+}
+TOP_NAMES = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+}
+"""transformers' names of a decoder's tensors, and llama.cpp's."""
 
 
 def byte_level(pre: Sequence[dict[str, Any]] = (), **more: Any) -> dict[str, Any]:

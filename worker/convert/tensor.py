@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from gguf.constants import GGMLQuantizationType
 from gguf.quants import quantize
 from numpy.typing import NDArray
 
+from shared.catalog.gguf_types import BLOCKS
 from shared.errors import InvalidRequest
 
 Array: TypeAlias = NDArray[Any]
@@ -80,16 +81,9 @@ class Tensor:
 
 
 def row_bytes(type_: str, numbers: int) -> int:
-    """Bytes of so many numbers in a type of ggml's. Raises KeyError for one that gguf does not know."""
-    if type_ == "F64":
-        return 8 * numbers
-    block, size = GGML_QUANT_SIZES[GGMLQuantizationType[type_]]
+    """Bytes of so many numbers in a type of ggml's. Raises KeyError for one that is not known."""
+    block, size = BLOCKS[type_]
     return numbers // block * size
-
-
-def block(type_: str) -> int:
-    """Numbers of which a row in a type must have a multiple."""
-    return int(GGML_QUANT_SIZES[GGMLQuantizationType[type_]][0])
 
 
 def floats(rows: Array, source: str) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from worker.convert.tensor import block
+from shared.catalog.gguf_types import BLOCKS
 
 _KEPT: Final = (
     "_norm.weight",
@@ -49,4 +49,4 @@ def _quantized(name: str, shape: tuple[int, ...], sixteen: str, wanted: str, out
     if name == output:
         # llama.cpp takes Q6_K, which is not made here: this is the next better one.
         wanted = "Q8_0"
-    return wanted if shape[-1] % block(wanted) == 0 else sixteen
+    return wanted if shape[-1] % BLOCKS[wanted][0] == 0 else sixteen

@@ -8,7 +8,7 @@ import numpy as np
 
 from shared.catalog.gguf import Gguf, read_gguf
 from shared.catalog.gguf import Tensor as Listed
-from shared.catalog.gguf_types import TENSOR_TYPES, file_type_number
+from shared.catalog.gguf_types import BLOCKS, file_type_number
 from shared.errors import InvalidRequest
 from worker.convert import encode, types
 from worker.convert.folder import File
@@ -49,7 +49,7 @@ def _pairs(part: File, header: Gguf, left_out: set[str]) -> list[bytes]:
 
 def _tensor(part: File, header: Gguf, listed: Listed) -> Tensor:
     shape = listed.shape[::-1]
-    if listed.type not in TENSOR_TYPES.values():
+    if listed.type not in BLOCKS:
         raise InvalidRequest(f"the tensor {listed.name!r} has the unknown {listed.type}", param="files")
     tensor = Tensor(listed.name, shape, listed.type, _rows(part, header.data + listed.offset, listed), listed.type)
     if header.data + listed.offset + tensor.size > part.size:

@@ -10,12 +10,14 @@ import pytest
 from shared.catalog.conversion import ARCHITECTURES as KNOWN
 from shared.errors import InvalidRequest
 from tests.model_folders import (
+    BLOCK_NAMES,
     HEAD,
     HEADS,
     HIDDEN,
     INNER,
     LAYERS,
     SHARED,
+    TOP_NAMES,
     VOCAB,
     Array,
     decoder_config,
@@ -25,34 +27,12 @@ from tests.model_folders import (
 from tests.unit.worker.convert.made import converted
 from worker.convert.model import ARCHITECTURES
 
-NAMES = {
-    "input_layernorm.weight": "attn_norm.weight",
-    "post_attention_layernorm.weight": "ffn_norm.weight",
-    "self_attn.q_proj.weight": "attn_q.weight",
-    "self_attn.k_proj.weight": "attn_k.weight",
-    "self_attn.v_proj.weight": "attn_v.weight",
-    "self_attn.o_proj.weight": "attn_output.weight",
-    "mlp.gate_proj.weight": "ffn_gate.weight",
-    "mlp.up_proj.weight": "ffn_up.weight",
-    "mlp.down_proj.weight": "ffn_down.weight",
-    "self_attn.q_proj.bias": "attn_q.bias",
-    "self_attn.k_proj.bias": "attn_k.bias",
-    "self_attn.v_proj.bias": "attn_v.bias",
-    "self_attn.q_norm.weight": "attn_q_norm.weight",
-    "self_attn.k_norm.weight": "attn_k_norm.weight",
-}
-TOP = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
-}
-
 
 def ours(name: str) -> str:
-    if name in TOP:
-        return TOP[name]
+    if name in TOP_NAMES:
+        return TOP_NAMES[name]
     number, part = name.removeprefix("model.layers.").split(".", 1)
-    return f"blk.{number}.{NAMES[part]}"
+    return f"blk.{number}.{BLOCK_NAMES[part]}"
 
 
 def turned(name: str, values: Array) -> Array:
