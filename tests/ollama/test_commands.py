@@ -70,7 +70,7 @@ def test_a_local_file_is_pulled(puna: Any, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(CommandError, match="there is no such file"):
         puna("pull", "nowhere.gguf")
     Path("half").mkdir()
-    Path("half/model.safetensors").write_bytes(b"")
+    Path("half/model.safetensors").write_bytes(b"half")
     with pytest.raises(CommandError, match=r"config\.json"):
         puna("pull", "half/model.safetensors")
     puna("rm", "local-1b:q8_0")
