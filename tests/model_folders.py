@@ -111,7 +111,7 @@ def byte_level(pre: Sequence[dict[str, Any]] = (), **more: Any) -> dict[str, Any
     steps = list(pre) or [split(LLAMA_SPLIT), {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}]
     words = [*"abcdefgh", "Ġ", "ab", "abc"]
     return {
-        "model": {"type": "BPE", "vocab": {word: n for n, word in enumerate(words)}, "merges": ["a b", ["ab", "c"]]},
+        "model": {"type": "BPE", "vocab": {word: n for n, word in enumerate(words)}, "merges": ["a b", "ab c"]},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
         "added_tokens": [
             {"id": len(words), "content": "<|end|>", "special": True},

@@ -68,7 +68,7 @@ def alphabet() -> list[str]:
     return [chr(byte) for byte in plain] + [chr(256 + n) for n in range(len(others))]
 
 
-def tensors(**more: bool) -> dict[str, Array]:
+def tensors(size: int = VOCAB, **more: bool) -> dict[str, Array]:
     """Random ones, such that the answers differ and no number grows."""
     found = decoder_tensors(**more)
     for name, each in found.items():
@@ -78,7 +78,7 @@ def tensors(**more: bool) -> dict[str, Array]:
             each /= 5
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         if name in found:
-            found[name] = np.random.default_rng(len(name)).normal(size=(VOCAB, 64), scale=0.25).astype("f4")
+            found[name] = np.random.default_rng(len(name)).normal(size=(size, 64), scale=0.25).astype("f4")
     return found
 
 
@@ -114,6 +114,37 @@ def test_the_engine_computes_what_transformers_does(
     wanted = log_probabilities(told, weights, IDS)
     expected = [wanted[place, token] for place, token in enumerate(IDS[1:])]
     assert seen.token_logprobs[1 : len(IDS)] == pytest.approx(expected, abs=0.03)
+
+
+PIECES = Path(__file__).parent / "pieces.model"
+"""500 tokens of SentencePiece's own trainer: BPE with bytes for what it does not know, and digits one by one."""
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Hello world", "▁|H|el|lo|▁w|or|l|d"),
+        ("  two  spaces\n\n\tand a tab \n", "▁▁|▁t|w|o|▁▁|s|p|a|c|es|\n|\n|\t|an|d|▁a|▁t|a|b|▁|\n"),
+        ("42 of 512: Größe, naïve 東京 😀", "▁|4|2|▁of|▁|5|1|2|:|▁|G|r|ö|ß|e|,|▁n|a|ï|ve|▁|東|京|▁|😀"),
+    ],
+)
+def test_text_becomes_the_tokens_that_sentencepiece_gives(
+    client: ollama.Client, stack: Stack, tmp_path: Path, text: str, wanted: str
+) -> None:
+    """`wanted` is what `SentencePieceProcessor.encode` says; it marks a space, and puts one before a text."""
+    weights = tensors(size=500)
+    files = decoder_folder(decoder_config(vocab_size=500), weights, tokenizer=None, tokenizer_config={})
+    create(client, "pieces", {**files, "tokenizer.model": PIECES.read_bytes()}, tmp_path)
+    with OpenAI(base_url=f"{stack.url}/v1", api_key="any", max_retries=0) as sdk:
+        answer = sdk.completions.create(model="pieces", prompt=text, max_tokens=1, echo=True, logprobs=0)
+    client.generate("pieces", keep_alive=0)
+    seen = answer.choices[0].logprobs
+    assert seen is not None
+    assert seen.tokens is not None
+    pieces = wanted.replace("▁", " ").split("|")
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == 1 + len(pieces), "with the token that begins a text"
+    assert seen.tokens[1 : len(pieces)] == pieces[1:], "the first one's space is ours"
 
 
 ASKED = [{"role": "user", "content": "What is the capital of France?"}]

@@ -25,6 +25,9 @@ def test_byte_level(tmp_path: Path) -> None:
     assert types[8:15] == [1, 1, 1, 3, 4, 5, 5]
     assert len(tokens) == len(types) == VOCAB
     assert facts["tokenizer.ggml.merges"] == ["a b", "ab c"]
+    newer = byte_level()
+    newer["model"]["merges"] = [["a", "b"], ["ab", "c"]]
+    assert converted(tmp_path, decoder_folder(tokenizer=newer)).facts == facts
     assert facts["tokenizer.ggml.eos_token_id"] == 11
     assert "tokenizer.ggml.bos_token_id" not in facts
 
