@@ -27,6 +27,8 @@ class State:
     manifests: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, bytes | Path] = field(default_factory=dict)
     ranges: bool = True
+    chunked: bool = False
+    """Whole blobs are sent in chunks, without their length."""
     redirect: str = ""
     cut: int = 0
     stall: int = 0
@@ -38,6 +40,9 @@ class State:
     realm: str = ""
     storage: str = ""
     served: int = 0
+    connections: int = 0
+    silent: int = 0
+    """Answers that have fallen silent, and are so still."""
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     uploads: dict[str, bytearray] = field(default_factory=dict)
     waiting: threading.Event = field(default_factory=threading.Event)
@@ -69,7 +74,13 @@ class State:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     state: State
+
+    def setup(self) -> None:
+        super().setup()
+        with self.state.lock:
+            self.state.connections += 1
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -168,7 +179,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
-        self.send_header("Content-Length", str(end - start))
+        if self.state.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if self.command != "HEAD":
             self._bytes(data, start, end)
@@ -186,13 +200,23 @@ class _Handler(BaseHTTPRequestHandler):
                     start, length = start + sent, length - sent
         else:
             for at in range(start, start + length, _PIECE):
-                self.wfile.write(memoryview(data)[at : min(at + _PIECE, start + length)])
+                piece = memoryview(data)[at : min(at + _PIECE, start + length)]
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.state.chunked else piece)
                 if self.state.slow_s:
                     self.state.waiting.wait(self.state.slow_s)
         if stall:
-            self.state.waiting.wait(20)
+            self._be_silent()
         if cut or stall:
             self.close_connection = True
+        elif self.state.chunked:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _be_silent(self) -> None:
+        with self.state.lock:
+            self.state.silent += 1
+        self.state.waiting.wait(20)
+        with self.state.lock:
+            self.state.silent -= 1
 
 
 class _Server(ThreadingHTTPServer):

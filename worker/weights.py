@@ -21,8 +21,9 @@ from shared.catalog.manifest import Layer, blob_key
 from shared.catalog.partial import FileUpload
 from shared.catalog.registry.blob import UrlSource
 from shared.catalog.registry.http import Http
+from shared.catalog.source import Broken, Pace, Source, Stream
 from shared.catalog.store import Conflict, Store
-from shared.catalog.transfer import Broken, Pace, Source, Stream, transfer
+from shared.catalog.transfer import transfer
 from shared.catalog.upload import DigestMismatch
 from shared.errors import Cancelled, ModelUnavailable
 
@@ -186,6 +187,8 @@ class _Ranges:
         if not data:
             raise Broken("the catalog gave nothing")
         return _Read(start, data)
+
+    def abort(self) -> None: ...
 
 
 class _Read:

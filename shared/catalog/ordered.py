@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
@@ -23,6 +24,8 @@ class OrderedHash:
         self._stored = set(stored)
         self._recall = recall
         self._sum = hashlib.sha256()
+        self.seconds = 0.0
+        """What hashing has taken so far."""
         self._next = 0
         self._waiting: dict[int, tuple[Buffer, Callable[[], None]]] = {}
         self._lost = False
@@ -74,7 +77,9 @@ class OrderedHash:
         if data is None:
             self.lose()
             return True
+        began = time.monotonic()
         self._sum.update(data)
+        self.seconds += time.monotonic() - began
         if found:
             found[1]()
         with self._lock:

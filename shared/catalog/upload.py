@@ -61,6 +61,11 @@ class Upload(ABC):
         """Bytes that were there when the upload was opened."""
         return self.size - sum(self.span(number)[1] for number in self.missing)
 
+    @property
+    def hashed_s(self) -> float:
+        """Seconds that hashing has taken so far."""
+        return self._hash.seconds
+
     def write(self, number: int, data: Buffer, release: Callable[[], None] = _nothing) -> None:
         """Store a part of exactly its length. `data` is left alone until `release` is called, which is soon."""
         if len(data) != self.span(number)[1]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from shared.catalog.registry import Options, pull
+from shared.catalog.source import Pace
 from shared.catalog.store import open_store
-from shared.catalog.transfer import Pace
 from shared.settings import Settings
 
 

@@ -16,8 +16,8 @@ from shared.catalog.manifest import MODEL, Layer, Manifest, blob_key, build_mani
 from shared.catalog.names import ModelName
 from shared.catalog.registry import Options, Progress, pull, push
 from shared.catalog.registry.errors import NotInRegistry, RegistryFailed, RegistryRefused
+from shared.catalog.source import Pace
 from shared.catalog.store import Conflict
-from shared.catalog.transfer import Pace
 from shared.catalog.upload import PART_LEAST, DigestMismatch
 from shared.errors import Cancelled, InvalidRequest, ModelNotFound, ServiceUnavailable
 from tests.registry import State, registry
@@ -68,6 +68,25 @@ def test_a_plain_registry(store: DirectoryStore, state: State, host: str, ranges
     small = sum(layer.size for layer in manifest.blobs) - len(DATA)
     if ranges or not cut:
         assert state.served == len(DATA) + small, "bytes were served twice"
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_registry_that_does_not_say_how_long_a_blob_is(
+    store: DirectoryStore, state: State, host: str, cut: int
+) -> None:
+    state.ranges, state.chunked, state.cut = False, True, cut
+    manifest = state.add("library/m", DATA)
+    pulled(store, host)
+    check(store, host, manifest)
+
+
+def test_a_connection_is_used_again(store: DirectoryStore, state: State, host: str) -> None:
+    state.challenge = True
+    manifest = state.add("library/m", DATA)
+    pulled(store, host, Options(networks=LOOPBACK, pace=Pace(parts=1)))
+    check(store, host, manifest)
+    assert len(state.requests) > 10
+    assert state.connections == 1
 
 
 def test_blobs_elsewhere_and_without_our_token(store: DirectoryStore, state: State, host: str) -> None:
@@ -163,6 +182,23 @@ def test_a_download_goes_on_where_it_stopped(store: DirectoryStore, state: State
     first = next(event for event in events if event.digest == manifest.model.digest and event.completed)
     assert first.completed >= PART_LEAST
     assert state.served < manifest.size + 2 * PART_LEAST, "parts that were there were fetched again"
+
+
+def test_a_pull_that_is_stopped_lets_go_of_a_silence(store: DirectoryStore, state: State, host: str) -> None:
+    manifest = state.add("library/m", DATA)
+    state.stall = 1
+    stop = threading.Event()
+
+    def tell(event: Progress) -> None:
+        if state.silent:
+            stop.set()
+
+    patient = Options(networks=LOOPBACK, stall_s=30, pace=Pace(backoff_s=0.01))
+    with pytest.raises(Cancelled):
+        pulled(store, host, patient, progress=tell, stop=stop)
+    pulled(store, host, patient)
+    check(store, host, manifest)
+    assert state.silent == 1, "the second pull waited for the first one's connection"
 
 
 def test_the_lines_are_ollamas(store: DirectoryStore, state: State, host: str) -> None:

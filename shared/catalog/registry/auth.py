@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 
 import orjson
 
+from shared.catalog.registry.answer import text_of
 from shared.catalog.registry.errors import RegistryFailed
-from shared.catalog.registry.http import Http, text_of
+from shared.catalog.registry.http import Http
 from shared.catalog.registry.options import Options
 
 _PARAMETER: Final = re.compile(r'([a-zA-Z_]+)="([^"]*)"')

@@ -1,15 +1,13 @@
 """A blob of a registry as a source of ranges."""
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from shared.catalog.registry.answer import Answer, text_of
 from shared.catalog.registry.client import Registry, failure
 from shared.catalog.registry.errors import NotInRegistry, RegistryFailed
-from shared.catalog.registry.http import Http, breaking, text_of
-from shared.catalog.transfer import Broken
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+from shared.catalog.registry.http import Http
+from shared.catalog.source import Broken
 
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _EXPIRED: Final = (400, 401, 403, 404, 410)
@@ -18,7 +16,7 @@ _EXPIRED: Final = (400, 401, 403, 404, 410)
 class HttpStream:
     """A Stream: the body of a 200 or 206. Raises RegistryFailed unless it is of the blob and range asked for."""
 
-    def __init__(self, response: "BaseHTTPResponse", start: int, end: int, size: int) -> None:
+    def __init__(self, response: Answer, start: int, end: int, size: int) -> None:
         self._response = response
         self.whole = response.status == 200
         self.start, self.end = (0, size) if self.whole else (start, end)
@@ -29,7 +27,7 @@ class HttpStream:
             raise
         self._left = self.end - self.start
 
-    def _check(self, response: "BaseHTTPResponse", size: int) -> None:
+    def _check(self, response: Answer, size: int) -> None:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise RegistryFailed("the blob was sent compressed, unasked")
         if self.whole:
@@ -45,17 +43,12 @@ class HttpStream:
         self.end = int(found[2]) + 1
 
     def readinto(self, view: memoryview) -> int:
-        with breaking():
-            data = self._response.read1(min(len(view), self._left), decode_content=False)
-        view[: len(data)] = data
-        self._left -= len(data)
-        return len(data)
+        count = self._response.readinto(view[: self._left])
+        self._left -= count
+        return count
 
     def close(self) -> None:
-        """A body that was read to its end leaves its connection to the next."""
-        if self._left:
-            self._response.close()
-        self._response.release_conn()
+        self._response.close()
 
 
 class BlobSource:
@@ -79,7 +72,10 @@ class BlobSource:
         response, self._direct = self._registry.follow("GET", self._url, headers)
         return self._stream(response, start, end)
 
-    def _stream(self, response: "BaseHTTPResponse", start: int, end: int) -> HttpStream:
+    def abort(self) -> None:
+        self._registry.http.abort()
+
+    def _stream(self, response: Answer, start: int, end: int) -> HttpStream:
         if response.status in (200, 206):
             return HttpStream(response, start, end, self._size)
         self._direct = ""
@@ -104,3 +100,6 @@ class UrlSource:
             return HttpStream(response, start, end, self._size)
         response.close()
         raise Broken(f"the store answered {response.status}")
+
+    def abort(self) -> None:
+        self._http.abort()

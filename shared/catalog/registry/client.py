@@ -2,20 +2,18 @@
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from shared.catalog.manifest import MANIFEST
 from shared.catalog.names import ModelName
+from shared.catalog.registry.answer import Answer, text_of
 from shared.catalog.registry.auth import answer
 from shared.catalog.registry.errors import NotInRegistry, RegistryFailed
-from shared.catalog.registry.http import Http, text_of
+from shared.catalog.registry.http import Http
 from shared.catalog.registry.options import Options
-from shared.catalog.transfer import Broken
+from shared.catalog.source import Broken
 from shared.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 ACCEPTED: Final = f"{MANIFEST}, application/vnd.oci.image.manifest.v1+json"
@@ -50,7 +48,7 @@ class Registry:
             raise RegistryFailed("pull model manifest: it is too large to be one")
         return body
 
-    def follow(self, method: str, url: str, headers: Mapping[str, str]) -> "tuple[BaseHTTPResponse, str]":
+    def follow(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[Answer, str]:
         """The answer behind redirects, and where it was. Another host gets no authorization."""
         for _ in range(_HOPS):
             response = self.send(method, url, headers)
@@ -61,7 +59,7 @@ class Registry:
             url = urljoin(url, location)
         raise RegistryFailed(f"{self.name.host} redirects more than {_HOPS} times")
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> "BaseHTTPResponse":
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Answer:
         """One request, a second time when it was answered with a challenge. `body` can be sent twice."""
         ours = self.http.place(url).authority == self._authority
         used = self._authorization if ours else ""
@@ -77,9 +75,7 @@ class Registry:
             body.rewind()
         return self.http.send(method, url, {**headers, **_authorized(self._authorization)}, body)
 
-    def body(
-        self, response: "BaseHTTPResponse", what: str, good: tuple[int, ...], most: int = _LARGEST_MANIFEST
-    ) -> bytes:
+    def body(self, response: Answer, what: str, good: tuple[int, ...], most: int = _LARGEST_MANIFEST) -> bytes:
         """The body of an answer that is as hoped for. Raises RegistryFailed, or Broken where a retry may help."""
         body = text_of(response, most if response.status in good else _TOLD)
         if response.status in good:
@@ -90,7 +86,7 @@ class Registry:
         self.http.close()
 
 
-def failure(response: "BaseHTTPResponse", what: str, body: bytes) -> Exception:
+def failure(response: Answer, what: str, body: bytes) -> Exception:
     """What an answer of another status means."""
     told = f"{what}: {response.status}: {body[:_TOLD].decode('utf-8', 'replace').strip()}".rstrip(": ")
     if response.status in (408, 429) or response.status >= 500:

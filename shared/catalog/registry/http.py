@@ -1,22 +1,24 @@
 """HTTP to the address that was checked, over connections that are kept, on several threads."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from http.client import HTTPConnection
 from ipaddress import ip_address
-from socket import SOCK_STREAM, getaddrinfo
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from select import POLLIN, poll
+from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, create_connection, getaddrinfo, socket
+from typing import Any, Final, TypeAlias
+from weakref import WeakSet
 
+from shared.catalog.registry.answer import Answer, breaking
 from shared.catalog.registry.errors import RegistryRefused
-from shared.catalog.transfer import Broken
 from shared.images.errors import ImageRefused
 from shared.images.guard import Network, Place, allowed, place_of
 from shared.tls import context as _tls
 
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
-
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
+_Key: TypeAlias = tuple[str, str, int]
 
 _CONNECT_S: Final = 10.0
 _KEPT: Final = 16
@@ -38,37 +40,26 @@ class Http:
         self, networks: Sequence[Network] | None, stall_s: float, *, http: bool, resolve: Resolve = resolve
     ) -> None:
         self._networks, self._stall_s, self._http, self._resolve = networks, stall_s, http, resolve
-        self._pools: dict[tuple[str, str, int], list[HTTPConnectionPool]] = {}
+        self._known: dict[_Key, list[str]] = {}
+        self._idle: dict[_Key, list[HTTPConnection]] = {}
+        self._open: WeakSet[socket] = WeakSet()
+        self._closed = False
         self._lock = threading.Lock()
 
-    def send(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: Any = None
-    ) -> "BaseHTTPResponse":
-        """The answer with its body unread: read it to the end or close it. Raises Broken, or RegistryRefused for an
-        address that is not gone to."""
-        from urllib3.exceptions import NewConnectionError
-
+    def send(self, method: str, url: str, headers: Mapping[str, str] | None = None, body: Any = None) -> Answer:
+        """The answer with its body unread: close it. Raises Broken, or RegistryRefused for an address that is not
+        gone to."""
         place = self.place(url)
         sent = {"Host": place.authority, "User-Agent": "puna", "Accept-Encoding": "identity", **(headers or {})}
-        pools = self._of(place)
-        for pool in pools:
-            try:
-                with breaking():
-                    return pool.urlopen(
-                        method,
-                        place.target,
-                        body=body,
-                        headers=sent,
-                        redirect=False,
-                        retries=False,
-                        assert_same_host=False,
-                        preload_content=False,
-                        decode_content=False,
-                    )
-            except Broken as error:
-                if pool is pools[-1] or not isinstance(error.__cause__, NewConnectionError):
-                    raise
-        raise AssertionError("a place has an address")
+        connection = self._kept(place) or self._connected(place)
+        try:
+            with breaking():
+                with suppress(BrokenPipeError):  # who does not read a body may have answered all the same
+                    connection.request(method, place.target, body=body, headers=sent)
+                return Answer(connection, connection.getresponse(), partial(self._keep, place))
+        except BaseException:
+            connection.close()
+            raise
 
     def place(self, url: str) -> Place:
         """Raises RegistryRefused for a URL that is none, or of plain HTTP where that is not allowed."""
@@ -77,21 +68,67 @@ class Http:
         except ImageRefused as error:
             raise RegistryRefused(error.message.replace("the image's URL", "the registry's URL")) from None
 
+    def abort(self) -> None:
+        """Break all connections, in whatever thread they are waited for."""
+        with self._lock:
+            open_now = list(self._open)
+        for sock in open_now:
+            with suppress(OSError):
+                socket.shutdown(sock, SHUT_RDWR)  # not TLS' own, which would let go of what the other thread uses
+
     def close(self) -> None:
         with self._lock:
-            for pool in (pool for pools in self._pools.values() for pool in pools):
-                pool.close()
-            self._pools.clear()
+            self._closed = True
+            for connection in (connection for kept in self._idle.values() for connection in kept):
+                connection.close()
+            self._idle.clear()
 
-    def _of(self, place: Place) -> "list[HTTPConnectionPool]":
-        """A pool per address, in the system's order; looked up once."""
-        key = (place.scheme, place.host, place.port)
+    def _kept(self, place: Place) -> HTTPConnection | None:
+        """A connection that is not in use, and that its server has not ended."""
+        while True:
+            with self._lock:
+                idle = self._idle.get(_key(place))
+                if not idle:
+                    return None
+                connection = idle.pop()
+            if not _readable(connection.sock):
+                return connection
+            connection.close()
+
+    def _keep(self, place: Place, connection: HTTPConnection) -> None:
         with self._lock:
-            if key not in self._pools:
-                self._pools[key] = [self._pool(place, address) for address in self._addresses(place)]
-            return self._pools[key]
+            idle = self._idle.setdefault(_key(place), [])
+            if not self._closed and len(idle) < _KEPT:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def _connected(self, place: Place) -> HTTPConnection:
+        """A connection to the first address that takes one, in the system's order. Raises Broken."""
+        connection = HTTPConnection(place.host, place.port)
+        with breaking():
+            sock = _dialled(self._addresses(place), place.port)
+            try:
+                sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+                if place.scheme == "https":
+                    sock = _tls().wrap_socket(sock, server_hostname=place.host)
+                sock.settimeout(self._stall_s)
+            except BaseException:
+                sock.close()
+                raise
+        with self._lock:
+            self._open.add(sock)
+        connection.sock = sock
+        return connection
 
     def _addresses(self, place: Place) -> list[str]:
+        """Looked up once."""
+        known = self._known.get(_key(place))
+        if known is None:
+            known = self._known[_key(place)] = self._look_up(place)
+        return known
+
+    def _look_up(self, place: Place) -> list[str]:
         try:
             found = [ip_address(text) for text in dict.fromkeys(self._resolve(place.host, place.port))]
         except (OSError, UnicodeError, ValueError):
@@ -104,37 +141,21 @@ class Http:
             )
         return [str(address) for address in found]
 
-    def _pool(self, place: Place, address: str) -> "HTTPConnectionPool":
-        from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 
-        common: dict[str, Any] = {"timeout": Timeout(connect=_CONNECT_S, read=self._stall_s), "maxsize": _KEPT}
-        if place.scheme == "http":
-            return HTTPConnectionPool(address, place.port, **common)
-        names: dict[str, Any] = {"server_hostname": place.host, "assert_hostname": place.host}
-        return HTTPSConnectionPool(address, place.port, ssl_context=_tls(), **names, **common)
+def _key(place: Place) -> _Key:
+    return place.scheme, place.host, place.port
 
 
-@contextmanager
-def breaking() -> Iterator[None]:
-    """What goes wrong on a connection, as Broken."""
-    from urllib3.exceptions import HTTPError, TimeoutError
-
-    try:
-        yield
-    except TimeoutError as error:
-        raise Broken("the connection stalled, or was not accepted in time") from error
-    except (HTTPError, OSError) as error:
-        raise Broken("the connection failed") from error
+def _dialled(addresses: Sequence[str], port: int) -> socket:
+    """Raises OSError when no address takes a connection."""
+    for address in addresses[:-1]:
+        with suppress(OSError):
+            return create_connection((address, port), _CONNECT_S)
+    return create_connection((addresses[-1], port), _CONNECT_S)
 
 
-def text_of(response: "BaseHTTPResponse", most: int) -> bytes:
-    """A whole body of at most so many bytes; a longer one is cut after one more. Raises Broken."""
-    with breaking():
-        pieces, got = [], 0
-        while got <= most and (piece := response.read(min(most + 1 - got, 1 << 16), decode_content=False)):
-            pieces.append(piece)
-            got += len(piece)
-    if got > most:
-        response.close()
-    response.release_conn()
-    return b"".join(pieces)
+def _readable(sock: socket) -> bool:
+    """Whether an idle connection has something to say: that it has ended."""
+    waiting = poll()
+    waiting.register(sock, POLLIN)
+    return bool(waiting.poll(0))

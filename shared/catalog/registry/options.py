@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Self
 
-from shared.catalog.transfer import Pace
+from shared.catalog.source import Pace
 from shared.settings import Settings
 
 

@@ -14,8 +14,9 @@ from shared.catalog.registry.errors import RegistryFailed
 from shared.catalog.registry.events import Progress, Tell, unheard
 from shared.catalog.registry.flights import Flight, share
 from shared.catalog.registry.options import Options
+from shared.catalog.source import Broken, Pace
 from shared.catalog.store import Conflict, Store
-from shared.catalog.transfer import Broken, Pace, transfer
+from shared.catalog.transfer import transfer
 from shared.errors import Cancelled, ServiceUnavailable
 
 T = TypeVar("T")

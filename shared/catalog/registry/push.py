@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote, urljoin
 
 import orjson
@@ -12,6 +12,7 @@ from shared.catalog.change import Stored, hold
 from shared.catalog.lease import leased
 from shared.catalog.manifest import MANIFEST, Layer, Manifest, blob_key
 from shared.catalog.names import ModelName
+from shared.catalog.registry.answer import Answer
 from shared.catalog.registry.client import REDIRECTS, Registry, parse
 from shared.catalog.registry.errors import RegistryFailed
 from shared.catalog.registry.events import Progress, Tell, unheard
@@ -19,9 +20,6 @@ from shared.catalog.registry.options import Options
 from shared.catalog.registry.pull import patiently
 from shared.catalog.store import Store
 from shared.errors import Cancelled, InvalidRequest, ModelNotFound, ModelUnavailable
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 PART: Final = 100_000_000
 """Bytes of one PATCH."""
@@ -130,7 +128,7 @@ class _Push:
         good: tuple[int, ...],
         body: "bytes | Body | None" = None,
         headers: dict[str, str] | None = None,
-    ) -> "BaseHTTPResponse":
+    ) -> Answer:
         if body is not None:
             headers = {**(headers or {}), "Content-Length": str(len(body))}
         response = self._registry.send(method, url, headers or {}, body)
@@ -187,7 +185,7 @@ def _put_manifest(registry: Registry, manifest: Manifest) -> None:
     registry.body(registry.send("PUT", url, headers, manifest.raw), "push model manifest", (200, 201, 202, 204))
 
 
-def _next(url: str, answer: "BaseHTTPResponse") -> str:
+def _next(url: str, answer: Answer) -> str:
     location = answer.headers.get("docker-upload-location") or answer.headers.get("location")
     if not location and answer.status == 202:
         raise RegistryFailed("the registry did not say where to upload to")
