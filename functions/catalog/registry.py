@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from typing import Final
+from urllib.parse import urlsplit
 
 import orjson
 from fastapi import APIRouter, Request
@@ -97,9 +98,10 @@ async def _blob(request: Request, store: Store, digest: str) -> Response:
     if request.method == "HEAD":
         return Response(headers={**headers, "Content-Length": str(entry.size)}, media_type="application/octet-stream")
     url = await asyncio.to_thread(store.url, key, _URL_S)
-    if url:
+    # Ollama's client follows a redirect by itself when the host has the same name, and then misses a `Location`.
+    if url and urlsplit(url).hostname != request.url.hostname:
         return Response(status_code=307, headers={**headers, "Location": url})
-    # Ollama's client asks every answer for the blob's place, also the one that is the blob.
+    # It asks every answer for the blob's place, also the one that is the blob.
     return _ranged(store, entry, request.headers.get("range", ""), {**headers, "Location": request.url.path})
 
 

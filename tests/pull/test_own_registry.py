@@ -84,21 +84,26 @@ def test_our_client_pulls_from_our_catalog(settings: Settings, tmp_path: Path, n
                 assert answer.headers["docker-content-digest"] == f"sha256:{manifest.digest}"
 
 
-def test_blobs(settings: Settings) -> None:
+@pytest.mark.parametrize("called", ["127.0.0.1", "registry.test"])
+def test_blobs(settings: Settings, called: str) -> None:
+    """From S3 by a redirect, unless it has our own host's name: Ollama's client would follow that one by itself."""
     manifest = fill(open_store(settings), "m")
     path = f"/v2/library/m/blobs/{manifest.model.digest}"
+    redirected = bool(settings.s3_endpoint) and called == "registry.test"
     with serving(settings) as host, httpx.Client(base_url=f"http://{host}", follow_redirects=True) as client:
-        head = client.head(path)
+        named = {"Host": f"{called}:{host.rpartition(':')[2]}"}
+        head = client.head(path, headers=named)
         assert (head.status_code, head.headers["content-length"]) == (200, str(len(DATA)))
-        first = client.get(path, follow_redirects=False)
-        assert first.status_code == (307 if settings.s3_endpoint else 200)
-        # Ollama's client goes to the blob's place, and asks for it also where the answer is the blob.
-        assert (first.url.join(first.headers["location"]) == first.url) is not bool(settings.s3_endpoint)
-        assert client.get(path).content == DATA
+        first = client.get(path, headers=named, follow_redirects=False)
+        assert first.status_code == (307 if redirected else 200)
+        # Its client goes to the blob's place, and asks for it also where the answer is the blob.
+        assert (first.url.join(first.headers["location"]) == first.url) is not redirected
+        assert client.get(path, headers=named).content == DATA
         for asked, start, end in (("0-0", 0, 1), ("5-", 5, None), ("-7", -7, None), ("9-99999999999", 9, None)):
-            answer = client.get(path, headers={"Range": f"bytes={asked}"})
+            answer = client.get(path, headers={**named, "Range": f"bytes={asked}"})
             assert (answer.status_code, answer.content) == (206, DATA[start:end])
-        assert client.get(path, headers={"Range": f"bytes={len(DATA)}-"}).status_code == 416
+        beyond = client.get(path, headers={**named, "Range": f"bytes={len(DATA)}-"})
+        assert beyond.status_code == 416
 
 
 def test_what_is_not_there(settings: Settings) -> None:
