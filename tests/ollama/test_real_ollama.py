@@ -15,6 +15,7 @@ from tests.ollama import real
 from tests.ollama.conftest import CHAT, EMBED, THINK, add
 from tests.ollama.real import Ollama
 from tests.registry import State, registry
+from tests.terminal import Terminal
 
 pytestmark = [
     pytest.mark.redis,
@@ -78,6 +79,22 @@ def test_a_prompt_as_words_and_piped_in(ollama: Ollama) -> None:
     assert "0 1" in ollama("run", "thinker", "--think=low", "Hi")
     assert '"chatter" does not support thinking' in ollama("run", "chatter", "--think", "Hi", code=1)
     assert len(orjson.loads(ollama("run", "embedder", "a text"))) == 8
+
+
+def test_a_conversation_that_is_saved(ollama: Ollama) -> None:
+    become = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
+    with Terminal(["-c", become, str(real.BINARY), "run", "chatter"], ollama.environ) as terminal:
+        for words in ("Hi there", "/set system Be kind.", "/set parameter temperature 0.5", "/save kept", "/bye"):
+            terminal.read_until(lambda text: text.rstrip().endswith("(/? for help)"))
+            terminal.press(f"{words}\r")
+            terminal.read_until(lambda text, words=words: words in text)
+        assert terminal.wait() == 0
+        assert "Created new model 'kept'" in terminal.text
+    assert ollama("show", "kept", "--system") == "Be kind."
+    shown = ollama("show", "kept", "--modelfile")
+    assert "PARAMETER temperature 0.5" in shown
+    assert "MESSAGE user Hi there" in shown
+    ollama("rm", "kept")
 
 
 def test_a_model_s_life(ollama: Ollama, tmp_path: Path) -> None:
