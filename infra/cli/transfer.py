@@ -15,6 +15,9 @@ from infra.cli.progress import follow
 from shared.catalog.modelfile import Instruction, Modelfile, parse
 from shared.catalog.names import ModelName
 
+MODELFILE: Final = "Modelfile"
+"""What is read unless another file is named."""
+
 _CHUNK: Final = 8 << 20
 
 
@@ -44,9 +47,12 @@ def push(name: str, *, insecure: bool = False) -> None:
 
 
 def create(name: str, file: str, *, quantize: str = "") -> None:
-    """Make a model of a Modelfile, `-` for standard input; local files are uploaded first."""
+    """Make a model of a Modelfile, `-` for standard input; local files are uploaded first. Where there is no Modelfile
+    and none was named, of the model in this folder."""
     if file == "-":
         modelfile, folder = parse(sys.stdin.buffer.read()), Path.cwd()
+    elif file == MODELFILE and not Path(file).exists():
+        modelfile, folder = _this_folder(), Path.cwd()
     else:
         path = Path(file)
         try:
@@ -54,6 +60,14 @@ def create(name: str, file: str, *, quantize: str = "") -> None:
         except OSError as error:
             raise CommandError(f"no Modelfile can be read at {file}: {error.strerror}") from None
     _make(name, modelfile, folder, quantize)
+
+
+def _this_folder() -> Modelfile:
+    try:
+        local(".", Path.cwd())
+    except CommandError as error:
+        raise CommandError(f"there is no Modelfile here, and {error}") from None
+    return parse(b"FROM .\n")
 
 
 def _make(name: str, modelfile: Modelfile, folder: Path, quantize: str = "") -> None:

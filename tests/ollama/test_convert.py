@@ -61,6 +61,13 @@ def test_the_command_takes_a_folder(puna: Any, tmp_path: Path) -> None:  # noqa:
     puna("rm", "small-bert")
 
 
+def test_the_command_takes_its_own_folder(puna: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.chdir(written(tmp_path, decoder_folder()))
+    assert puna("create", "here").splitlines()[-1] == "success"
+    assert "llama" in puna("show", "here")
+    puna("rm", "here")
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("changed", "words"),

@@ -85,10 +85,12 @@ def test_a_known_error_is_one_line(home: Path, monkeypatch: pytest.MonkeyPatch, 
     for words, expected in (
         (["ps"], "no server at http://127.0.0.1:9"),
         (["create", "m", "-f", "/absent"], "no Modelfile can be read at /absent"),
+        (["create", "m"], "there is no Modelfile here, and . holds no model: neither"),
         (["workers"], "no stack runs on"),
         (["worker"], "no stack runs on"),
         (["run", "m", "hello"], "no server at http://127.0.0.1:9"),
     ):
+        monkeypatch.chdir(home.parent)
         monkeypatch.setenv("PUNA_PORT", "9")
         monkeypatch.setattr(sys, "argv", ["puna", *words])
         settings.cache_clear()
