@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -228,9 +229,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def registry(state: State) -> Iterator[str]:
+def registry(state: State, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """`127.0.0.1:port` of a registry that serves a state."""
     server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

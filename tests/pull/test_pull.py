@@ -1,6 +1,9 @@
 """Models from registries of several kinds: the right bytes or a clear error, and no byte twice without need."""
 
 import random
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -293,6 +296,30 @@ def test_private_addresses_are_not_gone_to(store: DirectoryStore, state: State, 
 def test_what_is_not_there(store: DirectoryStore, host: str) -> None:
     with pytest.raises(NotInRegistry, match="pull model manifest: file does not exist"):
         pulled(store, host)
+
+
+def test_a_registry_without_tls_is_not_asked_again(store: DirectoryStore, state: State, host: str) -> None:
+    state.add("library/m", DATA)
+    with pytest.raises(RegistryFailed, match=f"{host} does not speak TLS; a registry without it has to be allowed"):
+        pull(store, f"{host}/library/m", options=QUICK)
+
+
+def test_a_certificate_that_nobody_knows(store: DirectoryStore, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    subprocess.run([openssl, *made.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with registry(State(), context) as host, pytest.raises(RegistryFailed, match=f"the certificate of {host} is not"):
+        pull(store, f"{host}/library/m", options=QUICK)
+
+
+def test_a_host_that_is_none(store: DirectoryStore) -> None:
+    with pytest.raises(RegistryRefused, match=r"the host registry\.invalid cannot be found"):
+        pull(store, "registry.invalid/library/m", options=QUICK)
 
 
 def test_plain_http_has_to_be_asked_for(store: DirectoryStore, host: str) -> None:

@@ -8,11 +8,12 @@ from http.client import HTTPConnection
 from ipaddress import ip_address
 from select import POLLIN, poll
 from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, create_connection, getaddrinfo, socket
+from ssl import SSLCertVerificationError, SSLEOFError, SSLError, SSLSyscallError, SSLZeroReturnError
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
 from shared.catalog.registry.answer import Answer, breaking
-from shared.catalog.registry.errors import RegistryRefused
+from shared.catalog.registry.errors import RegistryFailed, RegistryRefused
 from shared.images.errors import ImageRefused
 from shared.images.guard import Network, Place, allowed, place_of
 from shared.tls import context as _tls
@@ -104,14 +105,14 @@ class Http:
         connection.close()
 
     def _connected(self, place: Place) -> HTTPConnection:
-        """A connection to the first address that takes one, in the system's order. Raises Broken."""
+        """A connection to the first address that takes one, in the system's order. Raises Broken or RegistryFailed."""
         connection = HTTPConnection(place.host, place.port)
         with breaking():
             sock = _dialled(self._addresses(place), place.port)
             try:
                 sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
                 if place.scheme == "https":
-                    sock = _tls().wrap_socket(sock, server_hostname=place.host)
+                    sock = _secured(sock, place)
                 sock.settimeout(self._stall_s)
             except BaseException:
                 sock.close()
@@ -135,7 +136,9 @@ class Http:
             found = []
         if self._networks is None and found:
             return [str(address) for address in found]
-        if not found or not all(allowed(address, self._networks or ()) for address in found):
+        if not found:
+            raise RegistryRefused(f"the host {place.host} cannot be found")
+        if not all(allowed(address, self._networks or ()) for address in found):
             raise RegistryRefused(
                 f"the host {place.host} has no public address; PUNA_REGISTRY_NETWORKS can allow a network"
             )
@@ -152,6 +155,20 @@ def _dialled(addresses: Sequence[str], port: int) -> socket:
         with suppress(OSError):
             return create_connection((address, port), _CONNECT_S)
     return create_connection((addresses[-1], port), _CONNECT_S)
+
+
+def _secured(sock: socket, place: Place) -> socket:
+    """TLS to a server. Raises RegistryFailed where asking again would not help."""
+    try:
+        return _tls().wrap_socket(sock, server_hostname=place.host)
+    except SSLCertVerificationError as error:
+        raise RegistryFailed(f"the certificate of {place.authority} is not trusted: {error.verify_message}") from None
+    except (SSLEOFError, SSLZeroReturnError, SSLSyscallError):
+        raise  # it went away, and may come back
+    except SSLError:
+        raise RegistryFailed(
+            f"{place.authority} does not speak TLS; a registry without it has to be allowed as insecure"
+        ) from None
 
 
 def _readable(sock: socket) -> bool:
