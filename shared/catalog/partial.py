@@ -8,6 +8,7 @@ what a crash of the machine takes from the file all the same, the digest finds.
 import fcntl
 import os
 import shutil
+import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -80,6 +81,7 @@ class FileUpload(Upload):
         with _disk():
             while view:
                 written = os.pwrite(self._file, view, position)
+                _begin_sync(self._file, position, written)
                 position, view = position + written, view[written:]
             os.write(self._journal.fileno(), b"%d\n" % number)
 
@@ -157,6 +159,15 @@ def _locked(path: Path) -> BinaryIO:
         except FileNotFoundError:
             pass
         file.close()  # its holder finished and removed it between the two calls
+
+
+def _begin_sync(file: int, start: int, length: int) -> None:
+    """Let the disk begin with what was just written, so that there is little to wait for at the end.
+
+    Linux takes the advice so: what is not on the disk yet is sent there, and stays in memory.
+    """
+    if sys.platform == "linux":
+        os.posix_fadvise(file, start, length, os.POSIX_FADV_DONTNEED)
 
 
 @contextmanager
