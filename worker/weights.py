@@ -38,6 +38,15 @@ _SPARE: Final = 1 << 30
 """Bytes of the disk that are left to others."""
 
 
+def _boot() -> str:
+    """What this run of the machine is called; empty where the system does not say."""
+    name = Path("/proc/sys/kernel/random/boot_id")
+    return name.read_text().strip() if name.exists() else ""
+
+
+BOOT: Final = _boot()
+
+
 def unseen(completed: int, total: int) -> None:
     """Nobody watches."""
 
@@ -121,7 +130,7 @@ class Weights:
         if entry is None or entry.size != layer.size:
             raise ModelUnavailable(f"{layer.digest} is not in the catalog, or has another size")
         self._make_room(layer.size)
-        with FileUpload(path, layer.digest, layer.size, PART) as upload:
+        with FileUpload(path, layer.digest, layer.size, PART, durable=not BOOT) as upload:
             if path.exists():
                 return
             there, lock = upload.stored_bytes, threading.Lock()
@@ -211,16 +220,20 @@ class _Read:
 
 def _stamp(path: Path) -> None:
     """Write down what a checked file looks like."""
-    info = path.stat()
-    path.with_name(f"{path.name}.checked").write_text(f"{info.st_size} {info.st_mtime_ns} {info.st_ino}")
+    path.with_name(f"{path.name}.checked").write_text(_look(path.stat()))
+
+
+def _look(info: os.stat_result) -> str:
+    """A file as it is in this run of the machine: what is not on the disk yet when the machine stops is lost, and no
+    start of an engine waits for the disk, so after a restart everything is checked again."""
+    return f"{info.st_size} {info.st_mtime_ns} {info.st_ino} {BOOT}"
 
 
 def _sound(file: BufferedReader, path: Path, layer: Layer) -> bool:
     """Whether a file is what was checked, or passes the check now. One that does not is removed."""
     info = path.stat()
-    stamp = path.with_name(f"{path.name}.checked")
     with suppress(FileNotFoundError):
-        if stamp.read_text() == f"{layer.size} {info.st_mtime_ns} {info.st_ino}" and info.st_size == layer.size:
+        if path.with_name(f"{path.name}.checked").read_text() == _look(info) and info.st_size == layer.size:
             return True
     if info.st_size == layer.size and hashlib.file_digest(file, "sha256").hexdigest() == layer.digest[-64:].lower():
         return True

@@ -28,11 +28,13 @@ _SPARE: Final = 64 << 20
 class FileUpload(Upload):
     """An Upload whose blob is the file `path`, in parts of `part_size` bytes or as large as in other stores.
 
-    Raises Conflict while another upload of it runs.
+    It is on the disk when `commit` returns, unless it need not be `durable`. Raises Conflict while another upload of it
+    runs.
     """
 
-    def __init__(self, path: Path, digest: str, size: int, part_size: int = 0) -> None:
+    def __init__(self, path: Path, digest: str, size: int, part_size: int = 0, *, durable: bool = True) -> None:
         self._path = path
+        self._durable = durable
         self._partial, self._journal_path = _beside(path)
         with _disk():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +83,8 @@ class FileUpload(Upload):
         with _disk():
             while view:
                 written = os.pwrite(self._file, view, position)
-                _begin_sync(self._file, position, written)
+                if self._durable:
+                    _begin_sync(self._file, position, written)
                 position, view = position + written, view[written:]
             os.write(self._journal.fileno(), b"%d\n" % number)
 
@@ -108,14 +111,12 @@ class FileUpload(Upload):
 
     def _publish(self) -> None:
         with _disk():
-            os.fsync(self._file)
+            if self._durable:
+                os.fsync(self._file)
             self._partial.replace(self._path)
             self._journal_path.unlink()
-            directory = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            if self._durable:
+                _sync_folder(self._path.parent)
 
 
 def abandon(folder: Path, before: float, keep: Collection[str] = ()) -> int:
@@ -159,6 +160,14 @@ def _locked(path: Path) -> BinaryIO:
         except FileNotFoundError:
             pass
         file.close()  # its holder finished and removed it between the two calls
+
+
+def _sync_folder(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _begin_sync(file: int, start: int, length: int) -> None:

@@ -1,3 +1,4 @@
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,17 @@ def test_a_file_that_was_damaged_here_is_fetched_again(tmp_path: Path, damage: b
     asked = len(remote.asked)
     assert weights(remote, tmp_path).blob_path(LAYER).read_bytes() == DATA
     assert len(remote.asked) > asked
+
+
+def test_a_file_that_a_crash_of_the_machine_emptied_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = weights(Remote(), tmp_path).blob_path(LAYER)
+    info = path.stat()
+    path.write_bytes(bytes(LAYER.size))
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    monkeypatch.setattr("worker.weights.BOOT", "the next")
+    assert weights(Remote(), tmp_path).blob_path(LAYER).read_bytes() == DATA
 
 
 def test_a_blob_of_another_size(tmp_path: Path) -> None:
