@@ -1,9 +1,10 @@
 """Ollama's protocol from the client's side: one answer, or lines of progress, of the API that the settings name."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 import httpx
@@ -73,10 +74,19 @@ class Api:
                     yield piece
                     sent[0] += len(piece)
 
-        # httpx takes the whole body in one call: a thread sends, and this one looks how far it is.
-        headers = {"content-length": str(path.stat().st_size)}
-        with self._reached(), ThreadPoolExecutor(1) as pool:
-            sending = pool.submit(self._client.post, f"/api/blobs/{digest}", content=pieces(), headers=headers)
+        sending: Future[httpx.Response] = Future()
+
+        def send() -> None:
+            headers = {"content-length": str(path.stat().st_size)}
+            try:
+                sending.set_result(self._client.post(f"/api/blobs/{digest}", content=pieces(), headers=headers))
+            except BaseException as error:
+                sending.set_exception(error)
+
+        # httpx takes the whole body in one call: a thread sends, for which nobody waits after Ctrl-C, and this one
+        # looks how far it is.
+        with self._reached():
+            Thread(target=send, daemon=True).start()
             while wait([sending], timeout=0.1).not_done:
                 yield sent[0]
             _check(sending.result())

@@ -3,9 +3,12 @@
 import random
 import subprocess
 import sys
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,6 +158,42 @@ def test_ctrl_c_stops_a_pull_and_the_next_one_goes_on(stack: Stack, puna: Puna, 
     wait_for(lambda: not stack.residue(), "its job is cancelled")
     state.slow_s = 0
     assert puna("pull", "--insecure", f"{host}/library/stopped")[-1] == "success"
+
+
+class _Deaf(BaseHTTPRequestHandler):
+    """Has no blob, and does not read the one that is sent."""
+
+    ended = threading.Event()
+    outwaited = False
+
+    def do_HEAD(self) -> None:
+        self.send_response(404)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        _Deaf.outwaited = not self.ended.wait(20)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def test_ctrl_c_stops_an_upload(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(gguf({"general.architecture": "llama"}) + bytes(64 << 20))
+    (tmp_path / "Modelfile").write_text("FROM ./model.gguf\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Deaf) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        place = {"PUNA_HOME": str(tmp_path), "PUNA_PORT": str(server.server_port)}
+        try:
+            with Terminal([*PUNA, "create", "x", "-f", str(tmp_path / "Modelfile")], place) as terminal:
+                terminal.read_until(lambda text: "copying" in text)
+                terminal.press("\x03")
+                assert terminal.wait() == 130
+                assert "Traceback" not in terminal.text
+                assert not _Deaf.outwaited, "it waited for the server"
+        finally:
+            _Deaf.ended.set()
+            server.shutdown()
+            thread.join()
 
 
 def test_what_is_not_there(puna: Puna, state: State, host: str) -> None:
