@@ -6,7 +6,7 @@ Layers of the base are shared, each with the base's name as its origin. What the
 parameters are merged name by name; licenses are added. Config: the base's, or what the weights say of themselves.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import orjson
@@ -14,7 +14,7 @@ import orjson
 from shared.catalog.capabilities import capabilities
 from shared.catalog.change import Stored, find, hold, write
 from shared.catalog.collect import prune
-from shared.catalog.encode import CONFIG_KEYS
+from shared.catalog.draft import Draft
 from shared.catalog.lease import GRACE_S, Lease, leased
 from shared.catalog.manifest import (
     ADAPTER,
@@ -31,56 +31,17 @@ from shared.catalog.manifest import (
     Manifest,
     blob_key,
     build_manifest,
-    encode_config,
     encode_messages,
     encode_params,
 )
 from shared.catalog.names import ModelName
 from shared.catalog.parts import Part, Requantized, check_parts, part_of
 from shared.catalog.store import Store
-from shared.errors import InvalidRequest, ModelNotFound
+from shared.errors import ModelNotFound
 from shared.schema.create import CreateRequest
 
 Progress: TypeAlias = dict[str, Any]
 """`{"status"}`, and for a transfer `digest`, `total` and `completed` (bytes)."""
-
-
-class Draft:
-    """A model in the making: layers in their order, the texts among them, and the config."""
-
-    def __init__(self, layers: Sequence[Layer], config: Mapping[str, Any]) -> None:
-        self.layers = list(layers)
-        self.config = {key: value for key, value in config.items() if key in CONFIG_KEYS}
-        self.texts: dict[str, bytes] = {}
-        """Content of new layers, by digest."""
-
-    def drop(self, *media_types: str) -> None:
-        self.layers = [layer for layer in self.layers if layer.media_type not in media_types]
-
-    def add(self, media_type: str, data: bytes) -> None:
-        layer = Layer.of(media_type, data)
-        self.texts[layer.digest] = data
-        self.layers.append(layer)
-
-    def exchange(self, weights: Requantized) -> None:
-        """Put weights in the place of those that they were made of. Raises InvalidRequest when there are others."""
-        at = next((i for i, layer in enumerate(self.layers) if layer.media_type == MODEL), None)
-        if at is None or self.layers[at].digest != weights.of:
-            raise InvalidRequest("the base model was changed meanwhile; try again", param="from")
-        self.layers[at] = weights.part.layer
-        self.config["file_type"] = weights.part.header.file_type
-
-    def put(self, part: Part) -> None:
-        """A file's layer, and its architecture among the families."""
-        self.layers.append(part.layer)
-        families = list(self.config.get("model_families") or ())
-        self.config["model_families"] = [*families, part.header.architecture]
-
-    def manifest(self) -> Manifest:
-        """With the config among the texts."""
-        config = Layer.of(CONFIG, data := encode_config(self.config))
-        self.texts[config.digest] = data
-        return build_manifest(config, self.layers)
 
 
 def create(

@@ -7,7 +7,7 @@ from shared.errors import InvalidRequest
 from worker.convert import encode
 from worker.convert.folder import Folder
 from worker.convert.special import special
-from worker.convert.vocabulary import CONTROL, NORMAL, TOKENIZER, WORDS, Tokens, added_tokens, tokenizer_of
+from worker.convert.tokens import CONTROL, NORMAL, TOKENIZER, WORDS, Tokens, added_tokens, tokenizer_of
 
 _SPECIAL: Final = {"pad": "padding", "unk": "unknown", "cls": "bos", "sep": "seperator", "mask": "mask"}
 """transformers' kinds of special tokens that a BERT has, and llama.cpp's."""
