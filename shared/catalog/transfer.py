@@ -49,14 +49,14 @@ class _Transfer:
         self._news = threading.Event()
 
     def run(self) -> None:
-        """Readers on threads of their own. This one adds others while they bring less than can be hashed, since more
-        would only take the processor from the hash, and ends what they wait for when the transfer is stopped."""
+        """Readers on threads of their own. This one adds others while they bring less than can be hashed and written,
+        since more would only be in the way, and ends what they wait for when the transfer is stopped."""
         threads = [self._begin(self._first)]
         while self._readers:
-            since, hashed_s = time.monotonic(), self._upload.hashed_s
+            since, busy_s = time.monotonic(), self._upload.busy_s
             self._news.wait(_APART_S)
             self._news.clear()
-            busy = self._upload.hashed_s - hashed_s > (time.monotonic() - since) / 2
+            busy = self._upload.busy_s - busy_s > (time.monotonic() - since) / 2
             if self._stopped:
                 self._source.abort()
             elif len(threads) < self._allowed and not busy:

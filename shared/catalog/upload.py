@@ -62,8 +62,8 @@ class Upload(ABC):
         return self.size - sum(self.span(number)[1] for number in self.missing)
 
     @property
-    def hashed_s(self) -> float:
-        """Seconds that hashing has taken so far."""
+    def busy_s(self) -> float:
+        """Seconds of work so far that more readers would not hasten."""
         return self._hash.seconds
 
     def write(self, number: int, data: Buffer, release: Callable[[], None] = _nothing) -> None:
