@@ -21,20 +21,19 @@ def show_model(name: str, *, part: str = "", verbose: bool = False) -> None:
     """Print one model, or one `part` of what is known of it as it is. Raises CommandError."""
     with Api() as api:
         told = api.call("POST", "/api/show", {"model": name, "verbose": verbose})
-    typer.echo(told.get(part, "") if part else details(told))
+    typer.echo(told.get(part, "") if part else details(told, verbose=verbose))
 
 
-def details(told: Mapping[str, Any]) -> str:
-    """The sections of an `/api/show` object. Metadata and tensors are there when it was asked for with `verbose`."""
+def details(told: Mapping[str, Any], *, verbose: bool = False) -> str:
+    """The sections of an `/api/show` object, with metadata and tensors when `verbose`."""
     parameters = [line.split(maxsplit=1) for line in told.get("parameters", "").splitlines()]
-    verbose = "tensors" in told
     parts = [
         _section("Model", _aligned(_model(told))),
         _section("Capabilities", list(told.get("capabilities", ()))),
         _section("Projector", _aligned(_projector(told.get("projector_info") or {}))),
         _section("Parameters", _aligned([(name, value) for name, value in parameters])),
         _section("Metadata", _aligned(_metadata(told.get("model_info") or {}) if verbose else [])),
-        _section("Tensors", _table([_tensor(each) for each in told.get("tensors") or ()])),
+        _section("Tensors", _table([_tensor(each) for each in told.get("tensors") or ()] if verbose else [])),
         _section("System", _head(told.get("system", ""))),
         _section("License", _head(told.get("license", ""))),
     ]

@@ -95,15 +95,15 @@ def show(store: Store, model: CatalogModel, *, verbose: bool = False, instead: I
         "messages": messages,
         "model_info": _info(weights),
         "projector_info": _info(projector) if projector else None,
+        "tensors": _tensors(weights),
         "capabilities": in_order(_capabilities(model, template)),
         "modified_at": timestamp(model.modified),
         "renderer": model.config.get("renderer"),
         "parser": model.config.get("parser"),
         "requires": model.config.get("requires"),
     }
-    always = ("details", "model_info", "capabilities", "modified_at", "modelfile", "template")
-    found = {name: value for name, value in told.items() if value or name in always}
-    return {**found, "tensors": _tensors(weights)} if verbose else found
+    always = ("details", "model_info", "tensors", "capabilities", "modified_at", "modelfile", "template")
+    return {name: value for name, value in told.items() if value or name in always}
 
 
 def parameter_text(parameters: Mapping[str, Any]) -> str:

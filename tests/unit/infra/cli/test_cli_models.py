@@ -94,7 +94,7 @@ def test_details_with_all_of_it() -> None:
         "tensors": [{"name": "output.weight", "type": "Q4_1", "shape": [64, 100]}],
         "system": "one\n\n  two\nthree",
     }
-    assert details(told).splitlines() == [
+    assert details(told, verbose=True).splitlines() == [
         "  Model",
         "    architecture    llama",
         "    parameters      12K",
@@ -120,6 +120,7 @@ def test_details_with_all_of_it() -> None:
         "    two",
         "    ...",
     ]
+    assert "output.weight" not in details(told)
 
 
 LINES = [

@@ -71,7 +71,7 @@ def test_all_of_it(tmp_path: Path) -> None:
         "quantization_level": "Q4_1",
     }
     assert told["modified_at"].endswith("Z")
-    assert "tensors" not in told
+    assert told["tensors"] == [{"name": "token_embd.weight", "type": "Q4_1", "shape": [64, 100]}]
     assert "projector_info" not in told
 
 
@@ -94,7 +94,7 @@ def test_verbose_and_overrides(tmp_path: Path) -> None:
     store, model = made(tmp_path, system="old", parameters={"top_k": 1})
     told = show(store, model, verbose=True, instead=Instead("new", "{{ .Prompt }}", {"top_k": 2, "seed": 3}))
     assert told["model_info"]["tokenizer.ggml.tokens"] == ["t"] * 100
-    assert told["tensors"] == [{"name": "token_embd.weight", "type": "Q4_1", "shape": [64, 100]}]
+    assert told["tensors"] == show(store, model)["tensors"]
     assert (told["system"], told["template"]) == ("new", "{{ .Prompt }}")
     assert "seed                           3" in told["parameters"]
     assert "top_k                          2" in told["parameters"]
@@ -103,7 +103,7 @@ def test_verbose_and_overrides(tmp_path: Path) -> None:
 def test_a_model_without_tensors_has_a_list_of_them_all_the_same(tmp_path: Path) -> None:
     store, model = made(tmp_path)
     store.put(blob_key(model.manifest.model.digest), MINIMAL)
-    assert show(store, model, verbose=True)["tensors"] == []
+    assert show(store, model)["tensors"] == []
 
 
 def test_weights_that_are_gone(tmp_path: Path) -> None:
