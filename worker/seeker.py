@@ -24,7 +24,7 @@ from shared.errors import ModelUnavailable, PunaError
 from shared.redis import UNREACHABLE, Scripts
 from shared.settings import Settings
 from shared.stream.pubsub import Subscriptions
-from worker.estimate import estimate
+from worker.estimate import Need, estimate
 from worker.fleet import Fleet
 from worker.member import Member
 from worker.roster import Roster
@@ -70,6 +70,8 @@ class Seeker:
         self._taken: dict[str, _Taken] = {}
         self._seen: dict[str, float] = {}
         """Queues that are wanted and were left to others, and since when."""
+        self._needs: dict[str, Need] = {}
+        """Of queues that are wanted: the head of the weights is read once, however long there is no room for them."""
         self._wake = asyncio.Event()
         self._draining = False
 
@@ -109,7 +111,9 @@ class Seeker:
         """Take up what is wanted and leave what is not; when to look again at the latest (s)."""
         await self._leave()
         wanted = await self._word(math.ceil(self._settings.lease_s * 1000))
-        self._seen = {queue: since for queue, since in self._seen.items() if any(w.queue == queue for w in wanted)}
+        queues = {each.queue for each in wanted}
+        self._seen = {queue: since for queue, since in self._seen.items() if queue in queues}
+        self._needs = {queue: need for queue, need in self._needs.items() if queue in queues}
         pause = _LOOK_S
         for each in wanted:
             # Every worker serves the catalog; and a queue that is being left is taken up when that has ended.
@@ -142,7 +146,9 @@ class Seeker:
         queue, name, serving = wanted
         try:
             model = await self._resolve(queue, name)
-            need = await asyncio.to_thread(estimate, self._settings, self._store, model)
+            if queue not in self._needs:
+                self._needs[queue] = await asyncio.to_thread(estimate, self._settings, self._store, model)
+            need = self._needs[queue]
         except PunaError as error:
             if error.status >= 500:
                 raise  # the catalog is away
