@@ -36,7 +36,7 @@ def _bring(path: Path) -> None:
         path = path.parent
     name = name_of(path)
     _make(name, Modelfile((Instruction("from", str(path)),)), Path.cwd())
-    print(f"{path.name} is here as {name}")
+    typer.echo(f"{path.name} is here as {name}")
 
 
 def push(name: str, *, insecure: bool = False) -> None:

@@ -38,9 +38,8 @@ def collect(store: Store, *, grace_s: float, lease_s: float = LEASE_S) -> Collec
     with collecting(store) as mark:
         if mark is None:
             return Collected(complete=False)
-        held = keys_leased(
-            store, grace_s=grace_s, lease_s=lease_s
-        )  # before the manifests: a lease ends after its manifest was written
+        # Before the manifests: a lease ends after its manifest was written.
+        held = keys_leased(store, grace_s=grace_s, lease_s=lease_s)
         used = _referenced(store)
         if used is None:
             return Collected(complete=False)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from shared.catalog.lock import locked
 from shared.catalog.manifest import blob_key
-from shared.catalog.partial import FileUpload, abandon
+from shared.catalog.partial import FileUpload, abandon, sync
 from shared.catalog.store import Conflict, Entry, Object, key_parts
 from shared.errors import ServiceUnavailable
 
@@ -60,11 +60,11 @@ class DirectoryStore:
         path = self.path(key)
         with _reachable(), _temporary(path) as temporary:
             temporary.write_bytes(data)
-            _sync(temporary)
+            sync(temporary)
             with self._writing():
                 self._check(key, if_none_match, if_match)
                 temporary.replace(path)
-                _sync(path.parent)
+                sync(path.parent)
                 return _etag(path.stat())
 
     def put_file(self, key: str, source: Path, *, move: bool = False) -> None:
@@ -72,10 +72,10 @@ class DirectoryStore:
         with _reachable(), _temporary(path) as temporary:
             if not (move and _renamed(source, temporary)):
                 shutil.copyfile(source, temporary)
-            _sync(temporary)
+            sync(temporary)
             with self._writing():
                 temporary.replace(path)
-                _sync(path.parent)
+                sync(path.parent)
             if move:
                 source.unlink(missing_ok=True)
 
@@ -163,15 +163,6 @@ def _renamed(source: Path, target: Path) -> bool:
             raise
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's content, or a directory's names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unless_absent(read: Callable[[Path], T], path: Path) -> T | None:

@@ -124,7 +124,7 @@ class FileUpload(Upload):
             self._partial.replace(self._path)
             self._journal_path.unlink()
             if self._durable:
-                _sync_folder(self._path.parent)
+                sync(self._path.parent)
 
 
 def abandon(folder: Path, before: float, keep: Collection[str] = ()) -> int:
@@ -170,12 +170,13 @@ def _locked(path: Path) -> BinaryIO:
         file.close()  # its holder finished and removed it between the two calls
 
 
-def _sync_folder(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a directory's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 def _begin_sync(file: int, start: int, length: int) -> None:
