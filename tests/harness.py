@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,35 @@ def wait_for(true: Callable[[], Any], what: str, timeout_s: float = 15.0) -> Any
             return value
         assert time.monotonic() < give_up_at, f"{what}: not within {timeout_s:g} s"
         time.sleep(0.01)
+
+
+@contextmanager
+def serving(
+    words: Sequence[str],
+    url: str,
+    log: Path,
+    *,
+    ready: Collection[int] = (200,),
+    timeout_s: float = 15.0,
+    **environ: str,
+) -> Iterator[None]:
+    """A server of others, as a process of its own, once it answers at a URL with one of the statuses `ready`."""
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url, timeout=2, trust_env=False).status_code in ready
+        except httpx.HTTPError:
+            return False
+
+    with log.open("wb") as file:
+        server = subprocess.Popen(words, env={**os.environ, **environ}, stdout=file, stderr=file)
+    try:
+        wait_for(lambda: answers() or server.poll() is not None, f"{words[0]} answers", timeout_s)
+        assert server.poll() is None, log.read_text()
+        yield
+    finally:
+        server.terminate()
+        server.wait()
 
 
 async def until(true: Callable[[], Any], what: str, timeout_s: float = 15.0) -> Any:

@@ -12,6 +12,7 @@ from shared.catalog.manifest import blob_key, digest_of
 from shared.schema.create import parse
 from tests.gguf_files import gguf
 from tests.harness import Stack, running_stack
+from tests.registry import State, registry
 
 CHAT = gguf(
     {
@@ -42,15 +43,32 @@ def add(stack: Stack, name: str, weights: bytes) -> None:
     list(create(store, parse({"model": name, "files": {"model.gguf": digest}})))
 
 
+def serve_three(stack: Stack) -> None:
+    """Start an API, and a worker for each kind of model."""
+    for name, weights in (("chatter", CHAT), ("thinker", THINK), ("embedder", EMBED)):
+        add(stack, name, weights)
+    stack.start_worker(PUNA_MODEL="chatter")
+    stack.start_worker(PUNA_MODEL="thinker", PUNA_ENGINE="fake --thoughts 2")
+    stack.start_worker(PUNA_MODEL="embedder")
+    stack.start_api()
+
+
+@pytest.fixture
+def state() -> State:
+    """What a registry of ours holds."""
+    return State()
+
+
+@pytest.fixture
+def host(state: State) -> Iterator[str]:
+    with registry(state) as host:
+        yield host
+
+
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("ollama")) as stack:
-        for name, weights in (("chatter", CHAT), ("thinker", THINK), ("embedder", EMBED)):
-            add(stack, name, weights)
-        stack.start_worker(PUNA_MODEL="chatter")
-        stack.start_worker(PUNA_MODEL="thinker", PUNA_ENGINE="fake --thoughts 2")
-        stack.start_worker(PUNA_MODEL="embedder")
-        stack.start_api()
+        serve_three(stack)
         yield stack
 
 

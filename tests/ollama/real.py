@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
-from tests.harness import free_port, wait_for
+from tests.harness import free_port, serving
 
 BINARY = os.environ.get("OLLAMA_BIN") or shutil.which("ollama")
 
@@ -48,19 +46,5 @@ def served(models: Path, home: Path) -> Iterator[str]:
     """`host:port` of a real server with models of its own."""
     host = f"127.0.0.1:{free_port()}"
     environ = Ollama(host, home).environ | {"OLLAMA_MODELS": str(models)}
-    with (home / "serve.log").open("wb") as log:
-        server = subprocess.Popen([str(BINARY), "serve"], env=environ, stdout=log, stderr=log)
-    try:
-        wait_for(lambda: _answers(host) or server.poll() is not None, "ollama answers", 30)
-        assert server.poll() is None, (home / "serve.log").read_text()
+    with serving([str(BINARY), "serve"], f"http://{host}/", home / "serve.log", timeout_s=30, **environ):
         yield host
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _answers(host: str) -> bool:
-    try:
-        return httpx.get(f"http://{host}/", timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False

@@ -13,23 +13,12 @@ from shared.catalog.manifest import blob_key
 from shared.catalog.names import ModelName
 from tests.gguf_files import gguf
 from tests.harness import Stack, running_stack, wait_for
-from tests.registry import State, registry
+from tests.registry import State
 
 pytestmark = pytest.mark.redis
 
 # A model with something to transfer: the head of a GGUF file, and noise where the tensors would be.
 WEIGHTS = gguf({"general.architecture": "llama", "general.file_type": 15}) + random.Random(5).randbytes(12 << 20)
-
-
-@pytest.fixture
-def state() -> State:
-    return State()
-
-
-@pytest.fixture
-def host(state: State) -> Iterator[str]:
-    with registry(state) as host:
-        yield host
 
 
 @pytest.fixture(scope="module")

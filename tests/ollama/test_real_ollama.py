@@ -12,7 +12,7 @@ from shared.catalog.names import ModelName
 from tests.gguf_files import gguf
 from tests.harness import Stack, running_stack, wait_for
 from tests.ollama import real
-from tests.ollama.conftest import CHAT, EMBED, THINK, add
+from tests.ollama.conftest import serve_three
 from tests.ollama.real import Ollama
 from tests.registry import State, registry
 from tests.terminal import Terminal
@@ -43,12 +43,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Slow to answer, so that every stream has spaces before its lines."""
     environ = {"PUNA_ENGINE": "fake --delay 0.2", "PUNA_COMMENT": "0.05", "PUNA_REGISTRY_NETWORKS": "127.0.0.0/8"}
     with running_stack(tmp_path_factory.mktemp("real"), **environ) as stack:
-        for name, weights in (("chatter", CHAT), ("thinker", THINK), ("embedder", EMBED)):
-            add(stack, name, weights)
-        stack.start_worker(PUNA_MODEL="chatter")
-        stack.start_worker(PUNA_MODEL="thinker", PUNA_ENGINE="fake --thoughts 2")
-        stack.start_worker(PUNA_MODEL="embedder")
-        stack.start_api()
+        serve_three(stack)
         yield stack
 
 

@@ -27,17 +27,6 @@ def weights(seed: int) -> bytes:
     return gguf({"general.architecture": "llama"}) + random.Random(seed).randbytes(12 << 20)
 
 
-@pytest.fixture
-def state() -> State:
-    return State()
-
-
-@pytest.fixture
-def host(state: State) -> Iterator[str]:
-    with registry(state) as host:
-        yield host
-
-
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[str]:
     """A registry that wants another password than the stack knows."""

@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from shared.catalog.registry import Options, Progress, pull, push
 from shared.catalog.registry.errors import NotInRegistry, RegistryFailed
 from shared.schema.create import parse
 from tests.gguf_files import gguf
-from tests.harness import free_port, wait_for
+from tests.harness import free_port, serving
 from tests.pull.test_pull import LOOPBACK
 
 BINARY = os.environ.get("REGISTRY_BIN") or shutil.which("docker-registry")
@@ -43,22 +42,9 @@ def running(folder: Path, auth: str = "") -> Iterator[str]:
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: {host}, secret: x}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n{auth}"
     )
-    with (folder / "registry.log").open("wb") as log:
-        server = subprocess.Popen([str(BINARY), "serve", str(file)], stdout=log, stderr=log)
-    try:
-        wait_for(lambda: _answers(host) or server.poll() is not None, "the registry answers")
-        assert server.poll() is None, (folder / "registry.log").read_text()
+    words, log = [str(BINARY), "serve", str(file)], folder / "registry.log"
+    with serving(words, f"http://{host}/v2/", log, ready=(200, 401)):
         yield host
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _answers(host: str) -> bool:
-    try:
-        return httpx.get(f"http://{host}/v2/", timeout=2, trust_env=False).status_code in (200, 401)
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture
