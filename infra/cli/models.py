@@ -82,7 +82,7 @@ def copy(source: str, destination: str) -> None:
 
 
 def remove(names: Sequence[str]) -> None:
-    """Remove names. What is loaded stays for as long as it is kept: other names may have the same weights."""
+    """Remove names. What is loaded is unloaded when no other name has its weights."""
     with Api() as api:
         for name in names:
             api.call("DELETE", "/api/delete", {"model": name})

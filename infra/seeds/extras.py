@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.seeds.models import Seed
+from shared.catalog.change import put_blob
 from shared.catalog.lease import Lease
 from shared.catalog.manifest import (
     LICENSE,
@@ -57,9 +58,7 @@ def current(manifest: Manifest, seed: Seed) -> bool:
 def put(store: Store, layer: Layer, data: bytes, lease: Lease) -> None:
     """Have a layer's blob in the store, and keep it there."""
     lease.hold([layer.digest])
-    found = store.head(blob_key(layer.digest))
-    if found is None or found.size != layer.size:
-        store.put(blob_key(layer.digest), data)
+    put_blob(store, layer.digest, data)
 
 
 def extras(store: Store, seed: Seed, model: Layer, folder: Path, lease: Lease) -> list[Layer]:

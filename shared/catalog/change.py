@@ -103,6 +103,15 @@ def hold(store: Store, stored: Stored, lease: Lease) -> Manifest:
     return manifest
 
 
+def put_blob(store: Store, digest: str, data: bytes) -> bool:
+    """Have a blob that is held in the store; whether it was not there, or not whole."""
+    found = store.head(key := blob_key(digest))
+    if found is not None and found.size == len(data):
+        return False
+    store.put(key, data)
+    return True
+
+
 def copy(store: Store, source: str, destination: str, *, grace_s: float = GRACE_S) -> None:
     """Give a model another name; its blobs are shared. The same name is left alone. What had the name before loses the
     blobs that nobody else names.

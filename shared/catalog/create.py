@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from shared.catalog.capabilities import capabilities
-from shared.catalog.change import Stored, find, hold, write
+from shared.catalog.change import Stored, find, hold, put_blob, write
 from shared.catalog.collect import prune
 from shared.catalog.draft import Draft
 from shared.catalog.lease import GRACE_S, Lease, leased
@@ -72,7 +72,7 @@ def create(
             lease.hold(draft.texts)
             for digest, data in draft.texts.items():
                 if digest not in new:
-                    new[digest] = _put(store, digest, data)
+                    new[digest] = put_blob(store, digest, data)
             return manifest
 
         written = write(store, name, make, lease)
@@ -82,15 +82,6 @@ def create(
     yield {"status": "writing manifest"}
     prune(store, written.gone if written else (), grace_s=grace_s)
     yield {"status": "success"}
-
-
-def _put(store: Store, digest: str, data: bytes) -> bool:
-    """Have a blob in the store; whether it was not there, or not whole."""
-    found = store.head(key := blob_key(digest))
-    if found is not None and found.size == len(data):
-        return False
-    store.put(key, data)
-    return True
 
 
 def _fill(store: Store, asked: CreateRequest, draft: Draft, parts: Sequence[Part], weights: Requantized | None) -> None:
